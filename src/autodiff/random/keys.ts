@@ -5,7 +5,7 @@
  * other argument; inside a program the traced twins of `split` and `foldIn` live in `random.ts`.
  */
 import ndarray, { type NdArray } from 'ndarray';
-import { PURPOSE, bitsAt, threefry2x32 } from './threefry.js';
+import { bitsAt, PURPOSE, threefry2x32 } from './threefry.js';
 
 /** A random key on the host: shape [2], unsigned 32-bit words. */
 export type Key = NdArray<Uint32Array>;

@@ -62,8 +62,7 @@ const TAIL_NUMERATOR = [
 ];
 const TAIL_DENOMINATOR = [
   1.05075007164441684324e-9, 5.475938084995344946e-4, 0.0151986665636164571966,
-  0.14810397642748007459, 0.68976733498510000455, 1.6763848301838038494, 2.05319162663775882187,
-  1,
+  0.14810397642748007459, 0.68976733498510000455, 1.6763848301838038494, 2.05319162663775882187, 1,
 ];
 
 function buildTable(): Float32Array {
@@ -87,6 +86,4 @@ export const normalTable: Float32Array = buildTable();
 
 /** The standard normal number of a random word, exact in float32. */
 export const wordToNormal = (word: number): number =>
-  Math.fround(
-    (normalTable[word >>> 16] as number) + (normalTable[word & 0xffff] as number),
-  );
+  Math.fround((normalTable[word >>> 16] as number) + (normalTable[word & 0xffff] as number));
