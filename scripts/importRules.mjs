@@ -1,0 +1,25 @@
+/**
+ * Who may import whom, inside src/. `rooms` are the other rooms that a room may import; `packages`
+ * the packages; `node` tells whether Node's built-in modules are allowed (everywhere, nowhere, or
+ * only in files named node*.ts). Files directly in src/ are the package's front door.
+ */
+const PURE = ['fp-ts', 'ndarray'];
+const GPU = ['gpu.js', 'webgpu'];
+const LIBRARY = ['autodiff', 'kernels', 'models', 'flatlora', 'training', 'data', 'checkpoints'];
+
+export const RULES = {
+  autodiff: { rooms: [], packages: PURE, node: 'never' },
+  kernels: { rooms: ['autodiff'], packages: [...PURE, ...GPU], node: 'node*.ts' },
+  models: { rooms: ['autodiff'], packages: PURE, node: 'never' },
+  flatlora: { rooms: ['autodiff'], packages: PURE, node: 'never' },
+  training: {
+    rooms: ['autodiff', 'kernels', 'models', 'flatlora', 'checkpoints'],
+    packages: PURE,
+    node: 'always',
+  },
+  data: { rooms: ['autodiff'], packages: PURE, node: 'always' },
+  checkpoints: { rooms: ['autodiff'], packages: PURE, node: 'always' },
+  report: { rooms: LIBRARY, packages: PURE, node: 'always' },
+  main: { rooms: [...LIBRARY, 'report'], packages: [...PURE, ...GPU], node: 'always' },
+  '.': { rooms: LIBRARY, packages: [], node: 'never' },
+};

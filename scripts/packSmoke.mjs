@@ -1,0 +1,100 @@
+/**
+ * Packs the library as npm would publish it, installs the tarball in an empty folder, and there
+ * runs a small program and type-checks a small consumer against the shipped declarations.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** What the program must print, line by line. */
+const EXPECTED = ['key 0 7', 'folded 2 words, same again', 'same module true'];
+
+const PROGRAM = `
+import * as flatlora from 'flatlora';
+import { foldIn, key } from 'flatlora/autodiff';
+
+const words = (k) => [k.get(0), k.get(1)];
+const folded = words(foldIn(key(7), 3));
+const again = words(foldIn(key(7), 3));
+console.log('key', ...words(key(7)));
+console.log('folded', folded.length, 'words,', String(folded) === String(again) ? 'same again' : 'different');
+console.log('same module', flatlora.key === key);
+// A SMALL GRADIENT GOES HERE: print its values, and add the lines to EXPECTED above.
+`;
+
+const CONSUMER = `
+import { foldIn, type Key, key } from 'flatlora/autodiff';
+import { key as fromRoot } from 'flatlora';
+
+export const folded: Key = foldIn(key(7), 3);
+export const word: number = fromRoot(7).get(0);
+// @ts-expect-error A seed is a number.
+key('seven');
+`;
+
+const TSCONFIG = {
+  compilerOptions: {
+    target: 'ES2022',
+    module: 'nodenext',
+    lib: ['ES2023', 'DOM'],
+    strict: true,
+    noEmit: true,
+    types: [],
+  },
+  files: ['consumer.ts'],
+};
+
+const folder = mkdtempSync(path.join(tmpdir(), 'flatlora-pack-'));
+const consumer = path.join(folder, 'consumer');
+
+/** Runs a command with its messages shown, and gives what it printed. */
+const run = (cwd, command, ...args) =>
+  execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+
+try {
+  const packed = JSON.parse(
+    run(root, 'npm', 'pack', '--silent', '--json', '--pack-destination', folder),
+  );
+  const [{ filename, size, entryCount, files }] = packed;
+  console.log(`packed ${filename}: ${entryCount} files, ${(size / 1024).toFixed(1)} KiB`);
+  const stray = files.filter(
+    (file) => !/^(dist\/.*|README\.md|LICENSE|CHANGELOG\.md|package\.json)$/.test(file.path),
+  );
+  if (stray.length > 0) throw new Error(`stray files: ${stray.map((file) => file.path)}`);
+
+  mkdirSync(consumer);
+  // Without the optional packages: the library must load where the GPU binding is missing.
+  writeFileSync(
+    path.join(consumer, 'package.json'),
+    JSON.stringify({ name: 'consumer', private: true, type: 'module' }),
+  );
+  run(
+    consumer,
+    'npm',
+    'install',
+    '--no-audit',
+    '--no-fund',
+    '--prefer-offline',
+    '--omit=optional',
+    '--loglevel=error',
+    path.join(folder, filename),
+  );
+
+  writeFileSync(path.join(consumer, 'program.js'), PROGRAM);
+  const printed = run(consumer, process.execPath, 'program.js').trim().split('\n');
+  console.log(printed.join('\n'));
+  if (printed.join('\n') !== EXPECTED.join('\n')) {
+    throw new Error(`the program should have printed:\n${EXPECTED.join('\n')}`);
+  }
+
+  writeFileSync(path.join(consumer, 'consumer.ts'), CONSUMER);
+  writeFileSync(path.join(consumer, 'tsconfig.json'), JSON.stringify(TSCONFIG));
+  run(consumer, process.execPath, path.join(root, 'node_modules/typescript/bin/tsc'), '-p', '.');
+  console.log('pack smoke: the tarball installs, runs and type-checks');
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}

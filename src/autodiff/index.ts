@@ -1,0 +1,2 @@
+/** The engine's front door. */
+export * from './random/keys.js';

@@ -1,0 +1,2 @@
+/** The library's front door. */
+export * from './autodiff/index.js';
