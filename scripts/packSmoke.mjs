@@ -2,20 +2,35 @@
  * Packs the library as npm would publish it, installs the tarball in an empty folder, and there
  * runs a small program and type-checks a small consumer against the shipped declarations.
  */
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
+/** The subpaths of the exports map whose source exists: each must load from the tarball. */
+const { exports } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+const entries = Object.keys(exports).filter((subpath) =>
+  existsSync(path.join(root, 'src', subpath, 'index.ts')),
+);
+
 /** What the program must print, line by line. */
-const EXPECTED = ['key 0 7', 'folded 2 words, same again', 'same module true'];
+const EXPECTED = [
+  `loaded ${entries.length} of ${entries.length}`,
+  'key 0 7',
+  'folded 2 words, same again',
+  'same module true',
+];
 
 const PROGRAM = `
 import * as flatlora from 'flatlora';
 import { foldIn, key } from 'flatlora/autodiff';
+
+const entries = ${JSON.stringify(entries.map((subpath) => path.posix.join('flatlora', subpath)))};
+const loaded = await Promise.all(entries.map((entry) => import(entry)));
+console.log('loaded', loaded.length, 'of', entries.length);
 
 const words = (k) => [k.get(0), k.get(1)];
 const folded = words(foldIn(key(7), 3));
@@ -51,9 +66,16 @@ const TSCONFIG = {
 const folder = mkdtempSync(path.join(tmpdir(), 'flatlora-pack-'));
 const consumer = path.join(folder, 'consumer');
 
-/** Runs a command with its messages shown, and gives what it printed. */
-const run = (cwd, command, ...args) =>
-  execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+/** Runs a command and gives what it printed; a failing command's own words come first. */
+function run(cwd, command, ...args) {
+  const { status, stdout, error } = spawnSync(command, args, {
+    cwd,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  if (status === 0) return stdout;
+  throw new Error(`${command} ${args.join(' ')}: ${error?.message ?? `exit ${status}`}\n${stdout}`);
+}
 
 try {
   const packed = JSON.parse(
