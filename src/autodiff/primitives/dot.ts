@@ -1,0 +1,171 @@
+/**
+ * The general product of two arrays: sums over pairs of contracted axes, keeps pairs of batch axes.
+ *
+ *     out[b…, i…, j…] = Σₖ lhs[b…, i…, k…] · rhs[b…, j…, k…]
+ *
+ * Which axes are which is a parameter, so that no operand is ever transposed in memory first: x·W,
+ * x·Wᵀ and both products of the backward pass are the same primitive.
+ */
+import * as E from 'fp-ts/lib/Either.js';
+import { aval, range, type Shape, sameShape, showShape } from '../core/aval.js';
+import { FlatloraError, fail } from '../core/errors.js';
+import { bind, type Primitive, type Value } from '../core/value.js';
+import { add } from './elementwise.js';
+import { lift, type Operand } from './source.js';
+import { moveAxis, transpose } from './structural.js';
+
+/** Axis pairs: `contract[0][i]` of lhs goes with `contract[1][i]` of rhs; the same for `batch`. */
+export interface DotParams {
+  readonly contract: readonly [Shape, Shape];
+  readonly batch: readonly [Shape, Shape];
+}
+
+/** The axes of an operand that are neither contracted nor batch axes. */
+export const freeAxes = (rank: number, contract: Shape, batch: Shape): number[] =>
+  range(rank).filter((a) => !contract.includes(a) && !batch.includes(a));
+
+const pick = (shape: Shape, axes: Shape): number[] => axes.map((a) => shape[a] as number);
+
+export const dotPrimitive: Primitive<DotParams> = {
+  name: 'dot',
+  doc: 'Σ over the `contract` axis pairs of lhs · rhs, for each index of the `batch` axis pairs. Result axes: batch, free axes of lhs, free axes of rhs.',
+  shape: ([lhs, rhs], { contract, batch }) => {
+    if (lhs?.dtype !== 'float' || rhs?.dtype !== 'float') {
+      return fail('dtype', `dot: operands are ${lhs?.dtype} and ${rhs?.dtype}, expected float`);
+    }
+    for (const [kind, axes] of [
+      ['inner dimensions', contract],
+      ['batch dimensions', batch],
+    ] as const) {
+      if (!sameShape(pick(lhs.shape, axes[0]), pick(rhs.shape, axes[1]))) {
+        return fail(
+          'shape',
+          `dot: ${kind} differ: ${showShape(lhs.shape)} · ${showShape(rhs.shape)}`,
+        );
+      }
+    }
+    const shape = [
+      ...pick(lhs.shape, batch[0]),
+      ...pick(lhs.shape, freeAxes(lhs.shape.length, contract[0], batch[0])),
+      ...pick(rhs.shape, freeAxes(rhs.shape.length, contract[1], batch[1])),
+    ];
+    return E.right([aval(shape, 'float')]);
+  },
+  vjp: ({ inputs: [lhs, rhs], cotangents: [g], params }) => [
+    operandCotangent(g as Value, lhs as Value, rhs as Value, params, 0),
+    operandCotangent(g as Value, rhs as Value, lhs as Value, params, 1),
+  ],
+  jvp: ({ inputs: [lhs, rhs], tangents: [dl, dr], params }) => {
+    const left = dl && bind(dotPrimitive, [dl, rhs as Value], params);
+    const right = dr && bind(dotPrimitive, [lhs as Value, dr], params);
+    return [left && right ? add(left, right) : (left ?? right)];
+  },
+  batch: ({ inputs, batched, params: { contract, batch } }) => {
+    const shift = (axes: Shape, side: 0 | 1) => axes.map((a) => (batched[side] ? a + 1 : a));
+    const both = batched[0] && batched[1];
+    const moved: DotParams = {
+      contract: [shift(contract[0], 0), shift(contract[1], 1)],
+      batch: [
+        [...(both ? [0] : []), ...shift(batch[0], 0)],
+        [...(both ? [0] : []), ...shift(batch[1], 1)],
+      ],
+    };
+    const out = bind(dotPrimitive, inputs, moved);
+    if (both) return [out];
+    // The batch is a free axis of one operand: it comes first among that operand's free axes.
+    const lhsFree = (inputs[0] as Value).shape.length - contract[0].length - batch[0].length;
+    return [moveAxis(out, batch[0].length + (batched[0] ? 0 : lhsFree), 0)];
+  },
+};
+
+/** The cotangent of one operand: the product of `g` with the other, laid out as the operand is. */
+function operandCotangent(
+  g: Value,
+  self: Value,
+  other: Value,
+  { contract, batch }: DotParams,
+  side: 0 | 1,
+): Value {
+  const mine = side;
+  const theirs = (1 - side) as 0 | 1;
+  const selfFree = freeAxes(self.shape.length, contract[mine], batch[mine]);
+  const otherFree = freeAxes(other.shape.length, contract[theirs], batch[theirs]);
+  const batches = batch[0].length;
+  const lhsFreeCount = side === 0 ? selfFree.length : otherFree.length;
+  // Where the other operand's free axes stand in g: behind the batch axes, lhs before rhs.
+  const from = side === 0 ? batches + lhsFreeCount : batches;
+  const product = bind(dotPrimitive, [g, other], {
+    contract: [otherFree.map((_, i) => from + i), otherFree],
+    batch: [range(batches), batch[theirs]],
+  });
+  // The product's axes: batch, free axes of self, then the other's contracted axes in their order.
+  const contracted = [...contract[theirs]].sort((a, b) => a - b);
+  const sources = [
+    ...batch[mine],
+    ...selfFree,
+    ...contracted.map((a) => contract[mine][contract[theirs].indexOf(a)] as number),
+  ];
+  return transpose(
+    product,
+    range(self.shape.length).map((axis) => sources.indexOf(axis)),
+  );
+}
+
+/** The general product with explicit axes. */
+export const dot = (lhs: Operand, rhs: Operand, params: DotParams): Value =>
+  bind(dotPrimitive, [lift(lhs), lift(rhs)], params);
+
+function matrices(name: string, a: Value, b: Value, innerA: number, innerB: number) {
+  if (a.shape.length < 1 || b.shape.length < 2) {
+    throw new FlatloraError(
+      'shape',
+      `${name}: operands are ${showShape(a.shape)} and ${showShape(b.shape)}, expected at least a vector and a matrix`,
+    );
+  }
+  if (a.shape.at(innerA) !== b.shape.at(innerB)) {
+    throw new FlatloraError(
+      'shape',
+      `${name}: inner dimensions differ: ${showShape(a.shape)} · ${showShape(b.shape)}`,
+    );
+  }
+}
+
+/** Batch axes shared by two stacks of matrices: all leading axes, which must be equal. */
+function leading(name: string, a: Value, b: Value): Shape {
+  const [la, lb] = [a.shape.slice(0, -2), b.shape.slice(0, -2)];
+  if (lb.length > 0 && la.length > 0 && !sameShape(la, lb)) {
+    throw new FlatloraError(
+      'shape',
+      `${name}: batch dimensions differ: ${showShape(a.shape)} · ${showShape(b.shape)}`,
+    );
+  }
+  return lb.length > 0 && la.length > 0 ? range(la.length) : [];
+}
+
+/**
+ * Matrix product over the last two axes: [b…,m,k] · [b…,k,n] → [b…,m,n]. Leading axes are equal, or
+ * stand on one side only.
+ */
+export function matmul(lhs: Operand, rhs: Operand): Value {
+  const [a, b] = [lift(lhs), lift(rhs)];
+  matrices('matmul', a, b, -1, -2);
+  const batch = leading('matmul', a, b);
+  const out = dot(a, b, {
+    contract: [[a.shape.length - 1], [b.shape.length - 2]],
+    batch: [batch, batch],
+  });
+  // With a batch on the right alone the result reads [m, b…, n]; bring m behind the batch.
+  const alone = batch.length === 0 && b.shape.length > 2 && a.shape.length === 2;
+  return alone ? moveAxis(out, 0, b.shape.length - 2) : out;
+}
+
+/** Product with a transposed right side: [b…,m,k] · [b…,n,k] → [b…,m,n]; a linear layer's `x Wᵀ`. */
+export function matmulTransposed(lhs: Operand, rhs: Operand): Value {
+  const [a, b] = [lift(lhs), lift(rhs)];
+  matrices('matmulTransposed', a, b, -1, -1);
+  const batch = leading('matmulTransposed', a, b);
+  return dot(a, b, {
+    contract: [[a.shape.length - 1], [b.shape.length - 1]],
+    batch: [batch, batch],
+  });
+}
