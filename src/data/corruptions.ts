@@ -11,6 +11,7 @@
 import ndarray from 'ndarray';
 import { foldIn, hostBits, hostUniform, type Key, split } from '../autodiff/random/keys.js';
 import { wordToNormal } from '../autodiff/random/normalTable.js';
+import { clamp } from './clamp.js';
 import { flatImages, type Images } from './types.js';
 
 /** 1 is mild, 5 is strong. */
@@ -55,7 +56,7 @@ function perImage(
       to.set(apply({ pixels, height, width }, level, foldIn(key, n)), n * size);
     }
     return ndarray(
-      to.map((value) => Math.min(Math.max(value, 0), 1)),
+      to.map((value) => clamp(value, 1)),
       [count, height, width],
     );
   };
@@ -67,8 +68,6 @@ const hostNormals = (key: Key, count: number): Float64Array =>
 /** Makes a picture's pixels from a function of row and column. */
 const paint = ({ height, width }: Picture, value: (y: number, x: number) => number): Float32Array =>
   Float32Array.from({ length: height * width }, (_, i) => value(Math.floor(i / width), i % width));
-
-const clamp = (value: number, most: number): number => Math.min(Math.max(value, 0), most);
 
 /** The picture at a real position in pixel units, bilinear, its border pixels repeated outside. */
 function sample({ pixels, height, width }: Picture, y: number, x: number): number {

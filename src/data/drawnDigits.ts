@@ -13,6 +13,7 @@ import {
   split,
 } from '../autodiff/random/keys.js';
 import { wordToNormal } from '../autodiff/random/normalTable.js';
+import { clamp } from './clamp.js';
 import { GLYPHS, type Glyph, type Hand, type Point } from './glyphs.js';
 import { glyphSegments, rasterise } from './raster.js';
 import { DIGIT_CLASSES, type ImageDataset } from './types.js';
@@ -132,7 +133,7 @@ function drawDigit(hand: Hand, digit: number, key: Key): Float32Array {
   return Float32Array.from(drawing, (value) => {
     const grey = darkness * value + style.noise * noise();
     if (style.threshold !== undefined) return grey > style.threshold ? 1 : 0;
-    return Math.min(Math.max(grey, 0), 1);
+    return clamp(grey, 1);
   });
 }
 

@@ -1,6 +1,7 @@
 /** Unpacking with a limit (Node only): a small hostile file must not fill the memory. */
 import { gunzipSync } from 'node:zlib';
 import { type Either, left, right, tryCatch } from 'fp-ts/lib/Either.js';
+import { errorCode } from './errorCode.js';
 import { type DataError, dataError } from './types.js';
 
 /** Whether bytes begin like a gzip file. */
@@ -27,14 +28,14 @@ export function gunzip(
   return tryCatch(
     () => new Uint8Array(gunzipSync(bytes, { maxOutputLength: maxBytes })),
     (cause) => {
-      const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+      const code = errorCode(cause);
       if (code === 'ERR_BUFFER_TOO_LARGE') {
         return dataError(`${file}: unpacks to more than ${maxBytes} bytes`);
       }
       return dataError(
         code === 'Z_BUF_ERROR'
           ? `${file}: the gzip file is truncated`
-          : `${file}: the gzip file is damaged (${code ?? 'unknown'})`,
+          : `${file}: the gzip file is damaged (${code})`,
       );
     },
   );

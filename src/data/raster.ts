@@ -2,6 +2,7 @@
  * Strokes to pixels. Only +, −, ×, ÷ and the square root are used, which every JavaScript engine
  * rounds alike, so a drawing has the same bits everywhere.
  */
+import { clamp } from './clamp.js';
 import type { Glyph, Point, Stroke } from './glyphs.js';
 
 /** A straight piece of a stroke, in pixels. */
@@ -49,7 +50,7 @@ function squaredDistance(x: number, y: number, { from, to }: Segment): number {
   const [dx, dy] = [to[0] - from[0], to[1] - from[1]];
   const length = dx * dx + dy * dy;
   const along = length === 0 ? 0 : ((x - from[0]) * dx + (y - from[1]) * dy) / length;
-  const t = Math.min(Math.max(along, 0), 1);
+  const t = clamp(along, 1);
   const [ex, ey] = [x - from[0] - t * dx, y - from[1] - t * dy];
   return ex * ex + ey * ey;
 }
@@ -71,8 +72,12 @@ export function rasterise(segments: readonly Segment[], pen: Pen, side: number):
   return Float64Array.from({ length: side * side }, (_, pixel) => {
     const x = (pixel % side) + 0.5;
     const y = Math.floor(pixel / side) + 0.5;
-    const nearest = segments.reduce((least, s) => Math.min(least, squaredDistance(x, y, s)), 1e9);
+    let nearest = Number.POSITIVE_INFINITY;
+    for (const segment of segments) {
+      const distance = squaredDistance(x, y, segment);
+      if (distance < nearest) nearest = distance;
+    }
     const ink = (pen.radius - Math.sqrt(nearest)) / pen.softness + 0.5;
-    return Math.min(Math.max(ink, 0), 1);
+    return clamp(ink, 1);
   });
 }

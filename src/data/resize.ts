@@ -1,5 +1,6 @@
 /** Enlarging, shrinking and normalising images: pure functions on [n, h, w] or [n, h, w, c]. */
 import ndarray from 'ndarray';
+import { clamp } from './clamp.js';
 import { flatImages, type Images } from './types.js';
 
 /** Two source positions and the weight of the second: out = (1 − weight) · in[low] + weight · in[high]. */
@@ -15,7 +16,7 @@ interface Tap {
  */
 const bilinearTaps = (from: number, to: number): readonly Tap[] =>
   Array.from({ length: to }, (_, i) => {
-    const position = Math.min(Math.max(((i + 0.5) * from) / to - 0.5, 0), from - 1);
+    const position = clamp(((i + 0.5) * from) / to - 0.5, from - 1);
     const low = Math.floor(position);
     return { low, high: Math.min(low + 1, from - 1), weight: position - low };
   });
