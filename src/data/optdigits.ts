@@ -1,6 +1,7 @@
 /**
  * Optical Recognition of Handwritten Digits (Alpaydin & Kaynak, UCI 1998, CC BY 4.0): 8×8 counts
- * of ink in 4×4 blocks of a 32×32 bitmap, so each number is 0 to 16; 43 writers from Turkey.
+ * of ink in 4×4 blocks of a 32×32 bitmap, so each number is 0 to 16; 43 writers, 30 of them in the
+ * training file and the other 13 in the test file.
  */
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';

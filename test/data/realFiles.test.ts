@@ -2,11 +2,13 @@
  * The real files, where FLATLORA_DATA names a directory that has them; skipped (and counted as
  * skipped) elsewhere.
  */
-import { readFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import {
   type DatasetName,
   loadDataset,
+  OPTDIGITS_FILES,
   parseSemeion,
   resizeBilinear,
   SEMEION_FILE,
@@ -20,6 +22,9 @@ const withData = dataDir === '' ? describe.skip : describe;
 
 const load = async (name: DatasetName, split: Split) =>
   ok(await loadDataset(name, split, { dataDir })());
+
+const sameLabels = (a: Int32Array, b: Int32Array): boolean =>
+  a.length === b.length && a.every((label, i) => label === b[i]);
 
 withData('real files (FLATLORA_DATA)', () => {
   it.each([
@@ -48,6 +53,23 @@ withData('real files (FLATLORA_DATA)', () => {
     const official = ascii(lines.join(''));
     expect(official.length).toBe(SEMEION_FILE.bytes);
     expect(sha256(official)).toBe(SEMEION_FILE.sha256);
+  });
+
+  it('a cache that holds the official files is enough to load without the network', async () => {
+    const cacheDir = mkdtempSync(path.join(tmpdir(), 'flatlora-test-'));
+    try {
+      const { dataset, provenance } = await load('optdigits', 'test');
+      const [file = ''] = provenance.kind === 'directory' ? provenance.files : [];
+      mkdirSync(path.join(cacheDir, 'optdigits'));
+      copyFileSync(file, path.join(cacheDir, OPTDIGITS_FILES.test.path));
+      const cached = ok(
+        await loadDataset('optdigits', 'test', { allowDownload: true, cacheDir, timeoutMs: 500 })(),
+      );
+      expect(cached.provenance.kind).toBe('download');
+      expect(sameLabels(cached.dataset.labels.data, dataset.labels.data)).toBe(true);
+    } finally {
+      rmSync(cacheDir, { recursive: true, force: true });
+    }
   });
 
   it('known pixels: the first row of optdigits.tra and of semeion.data', async () => {

@@ -10,7 +10,8 @@ import {
   type SourceOptions,
   type Split,
 } from '../../src/data/index.js';
-import { message, ok } from './helpers.js';
+import { RECIPES } from '../../src/data/recipes.js';
+import { ascii, message, ok } from './helpers.js';
 
 let dataDir: string;
 
@@ -88,6 +89,48 @@ describe('loadDataset from a directory', () => {
     expect(message(await load('semeion', 'test', { dataDir }))).toBe(
       'semeion: has no official test split, use splitByClass',
     );
+  });
+});
+
+describe('the official CIFAR archives', () => {
+  /** A tar archive of the given members, gzipped. */
+  const archive = (members: Readonly<Record<string, Uint8Array>>): Uint8Array => {
+    const blocks = Object.entries(members).flatMap(([name, data]) => {
+      const header = new Uint8Array(512);
+      header.set(ascii(name), 0);
+      header.set(ascii(data.length.toString(8)), 124);
+      const padded = new Uint8Array(Math.ceil(data.length / 512) * 512);
+      padded.set(data);
+      return [header, padded];
+    });
+    return new Uint8Array(gzipSync(Buffer.concat([...blocks, new Uint8Array(1024)])));
+  };
+
+  it('CIFAR-100: takes the fine label and the names', () => {
+    const row = new Uint8Array(3074);
+    row.set([7, 61]);
+    const names = Array.from({ length: 100 }, (_, i) => `name${i}`).join('\n');
+    const packed = archive({
+      'cifar-100-binary/fine_label_names.txt': ascii(names),
+      'cifar-100-binary/test.bin': row,
+    });
+    const { parseRemote } = RECIPES.cifar100.test;
+    const set = ok(parseRemote('c', [packed]));
+    expect(set.classes[set.labels.get(0)]).toBe('name61');
+    expect(message(RECIPES.cifar100.train.parseRemote('c', [packed]))).toBe(
+      "c: no member 'cifar-100-binary/train.bin'",
+    );
+    expect(message(parseRemote('c', [packed.subarray(0, 40)]))).toContain('truncated');
+  });
+
+  it('CIFAR-10: names first, then the batches', () => {
+    const row = new Uint8Array(3073);
+    row[0] = 9;
+    const packed = archive({
+      'cifar-10-batches-bin/test_batch.bin': row,
+      'cifar-10-batches-bin/batches.meta.txt': ascii('a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n'),
+    });
+    expect([...ok(RECIPES.cifar10.test.parseRemote('c', [packed])).labels.data]).toEqual([9]);
   });
 });
 
