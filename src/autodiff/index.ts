@@ -8,6 +8,7 @@ export * from './core/tape.js';
 export * from './core/value.js';
 export * from './ops/functions.js';
 export * from './ops/linearOperator.js';
+export * from './ops/loss.js';
 export * from './primitives/dot.js';
 export * from './primitives/elementwise.js';
 export * from './primitives/indexing.js';
