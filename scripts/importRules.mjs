@@ -14,7 +14,7 @@ export const RULES = {
   flatlora: { rooms: ['autodiff'], packages: PURE, node: 'never' },
   training: {
     rooms: ['autodiff', 'kernels', 'models', 'flatlora', 'checkpoints'],
-    packages: PURE,
+    packages: [...PURE, 'cli-progress'],
     node: 'always',
   },
   data: { rooms: ['autodiff'], packages: PURE, node: 'always' },
