@@ -1,0 +1,20 @@
+/** Transformers as pure functions of their weights. */
+export * from './families/causalDecoder.js';
+export * from './families/encoderDecoder.js';
+export * from './families/visionTransformer.js';
+export * from './initialisers.js';
+export * from './layers/activations.js';
+export * from './layers/attention.js';
+export { dropout as dropoutLayer } from './layers/dropout.js';
+export * from './layers/embedding.js';
+export * from './layers/linear.js';
+export * from './layers/mlp.js';
+export * from './layers/norm.js';
+export * from './layers/patches.js';
+export * from './layers/positions.js';
+export * from './layers/relativeBias.js';
+export * from './losses.js';
+export * from './transformer/block.js';
+export * from './transformer/config.js';
+export * from './transformer/stack.js';
+export * from './weights.js';

@@ -1,0 +1,71 @@
+/** Where a token stands: learned, sinusoidal and rotary positions. */
+import {
+  add,
+  concat,
+  constant,
+  FlatloraError,
+  floats,
+  type HostArray,
+  mul,
+  range,
+  reshape,
+  sliceAxis,
+  sub,
+  type Value,
+} from '../../autodiff/index.js';
+import type { EmbeddingWeights } from './embedding.js';
+
+/** x [b, T, width] plus the first T rows of a learned table. */
+export function learnedPositions({ weight }: EmbeddingWeights, x: Value): Value {
+  const length = x.shape[1] as number;
+  const longest = weight.shape[0] as number;
+  if (length > longest) {
+    throw new FlatloraError(
+      'shape',
+      `positions: the sequence has ${length} tokens, expected at most ${longest} (maxLength)`,
+    );
+  }
+  return add(x, length === longest ? weight : sliceAxis(weight, 0, 0, length));
+}
+
+/** θ^(−2⌊i/2⌋/width) · position. */
+const angle = (position: number, i: number, width: number, theta: number): number =>
+  position * theta ** (-(2 * Math.floor(i / 2)) / width);
+
+/**
+ * The table [length, width] of Vaswani et al. 2017, §3.5: sines in even columns, cosines in odd
+ * ones, wavelengths from 2π to 10000·2π.
+ */
+export const sinusoidalTable = (length: number, width: number): HostArray =>
+  floats(
+    range(length).flatMap((t) =>
+      range(width).map((i) => (i % 2 === 0 ? Math.sin : Math.cos)(angle(t, i, width, 10_000))),
+    ),
+    [length, width],
+  );
+
+/** x [b, T, width] plus the sinusoidal table. */
+export const sinusoidalPositions = (x: Value): Value =>
+  add(x, constant(sinusoidalTable(x.shape[1] as number, x.shape[2] as number)));
+
+/**
+ * Rotary positions on queries or keys [b, T, heads, d], d even: the pair (xᵢ, xᵢ₊d⸝₂) is turned by
+ * position · θ^(−2i/d), so that scores depend on distances alone. Su et al., "RoFormer", 2021; the
+ * pairing is that of Llama.
+ */
+export function rotary(x: Value, theta = 10_000): Value {
+  const [, length, , d] = x.shape as readonly [number, number, number, number];
+  const half = d / 2;
+  const table = (f: (angle: number) => number): Value => {
+    const numbers = range(length).flatMap((t) =>
+      range(half).map((i) => f(angle(t, 2 * i, d, theta))),
+    );
+    return reshape(constant(floats(numbers, [length, half])), [1, length, 1, half]);
+  };
+  const [cos, sin] = [table(Math.cos), table(Math.sin)];
+  const [first, second] = [sliceAxis(x, -1, 0, half), sliceAxis(x, -1, half, d)];
+  return concat(
+    [sub(mul(first, cos), mul(second, sin)), add(mul(second, cos), mul(first, sin))],
+    -1,
+  );
+}

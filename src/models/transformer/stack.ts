@@ -1,0 +1,97 @@
+/** Blocks one after another, with positions before them and a norm behind. */
+import {
+  checkpoint,
+  FlatloraError,
+  foldIn,
+  type HostArray,
+  type Key,
+  range,
+  type Value,
+} from '../../autodiff/index.js';
+import { dropout } from '../layers/dropout.js';
+import { type EmbeddingWeights, initEmbedding } from '../layers/embedding.js';
+import { initNorm, type NormWeights, norm } from '../layers/norm.js';
+import { learnedPositions, sinusoidalPositions } from '../layers/positions.js';
+import { childKey, type MatrixOf } from '../weights.js';
+import { type BlockInputs, type BlockWeights, block, initBlock } from './block.js';
+import type { ResolvedConfig } from './config.js';
+
+export interface StackWeights<V = Value, M = MatrixOf<V>> {
+  /** [maxLength, width], where positions are learned. */
+  readonly positionEmbedding?: EmbeddingWeights<V>;
+  readonly blocks: readonly BlockWeights<V, M>[];
+  /** Behind the last block, where norms stand before the sub-layers. */
+  readonly norm?: NormWeights<V>;
+}
+
+function withPositions({ positions }: ResolvedConfig, weights: StackWeights, x: Value): Value {
+  switch (positions) {
+    case 'learned':
+      if (weights.positionEmbedding === undefined) {
+        throw new FlatloraError(
+          'tree',
+          'transformer: the weights have no positionEmbedding, expected one for learned positions',
+        );
+      }
+      return learnedPositions(weights.positionEmbedding, x);
+    case 'sinusoidal':
+      return sinusoidalPositions(x);
+    case 'rotary':
+    case 'none':
+      return x;
+  }
+}
+
+/** Embedded tokens [b, T, width] through all blocks; `keep` shortens the last block's work. */
+export function stack(
+  config: ResolvedConfig,
+  weights: StackWeights,
+  embedded: Value,
+  { keep, key, ...inputs }: BlockInputs = {},
+): Value {
+  const { blocks } = weights;
+  if (blocks.length !== config.depth) {
+    throw new FlatloraError(
+      'tree',
+      `transformer: the weights have ${blocks.length} blocks, expected depth ${config.depth}`,
+    );
+  }
+  const start = dropout(
+    config.dropout,
+    childKey(key, blocks.length),
+    withPositions(config, weights, embedded),
+  );
+  const end = blocks.reduce((x, blockWeights, i) => {
+    const apply = (w: BlockWeights, y: Value) =>
+      block(config, w, y, {
+        ...inputs,
+        key: childKey(key, i),
+        keep: i === blocks.length - 1 ? keep : undefined,
+      });
+    return (config.checkpoint ? checkpoint(apply) : apply)(blockWeights, x);
+  }, start);
+  return weights.norm === undefined
+    ? end
+    : norm(config.norm, weights.norm, end, config.normEpsilon);
+}
+
+export interface StackOptions {
+  /** Rows of the table of learned positions. */
+  readonly maxLength: number;
+  readonly crossAttention?: boolean;
+}
+
+export function initStack(
+  config: ResolvedConfig,
+  key: Key,
+  { maxLength, crossAttention = false }: StackOptions,
+): StackWeights<HostArray> {
+  const { width, depth, biases: bias } = config;
+  return {
+    ...(config.positions === 'learned' && {
+      positionEmbedding: initEmbedding(foldIn(key, depth), maxLength, width),
+    }),
+    blocks: range(depth).map((i) => initBlock(config, foldIn(key, i), { crossAttention })),
+    ...(config.normPlacement === 'pre' && { norm: initNorm(config.norm, width, { bias }) }),
+  };
+}
