@@ -1,5 +1,5 @@
 /** Replaces `checkpoint` equations by the tapes that they hold, without merging anything. */
-import { type Equation, lookUp, type Tape, type Var } from '../autodiff/index.js';
+import { dropUnused, type Equation, lookUp, type Tape, type Var } from '../autodiff/index.js';
 
 /** The same program without nested tapes, variables numbered anew. */
 export function inlineCheckpoints(tape: Tape): Tape {
@@ -21,5 +21,6 @@ export function inlineCheckpoints(tape: Tape): Tape {
   };
   const inputs = tape.inputs.map(fresh);
   const outputs = run(tape, inputs);
-  return { inputs, equations, outputs };
+  // A held tape computes all of its outputs, wanted or not; outside it they can be told apart.
+  return dropUnused({ inputs, equations, outputs });
 }

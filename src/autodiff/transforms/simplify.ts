@@ -122,12 +122,12 @@ const withoutUnitAxes = (x: Value, axes: readonly number[]): Value | undefined =
     : undefined;
 
 /** Parameters as text, equal for equal parameters; `undefined` where equality cannot be told. */
-function paramsKey(params: Params): string | undefined {
+function paramsKey(params: Params, numberOf: (x: unknown) => number): string | undefined {
   const value: unknown = params.value;
   if (isHostArray(value)) {
     return value.shape.length === 0
       ? `${value.data.constructor.name} ${value.data[value.offset]}`
-      : undefined;
+      : `array ${numberOf(value)}`; // the same host array, such as a frozen weight used twice
   }
   if ('tape' in params) return undefined;
   return JSON.stringify(params);
@@ -149,7 +149,7 @@ export function simplify(tape: Tape): Tape {
 
   /** The values of an equation, or of an equal one before it. */
   const reuse = (primitive: Primitive, operands: readonly Value[], params: Params) => {
-    const text = paramsKey(params);
+    const text = paramsKey(params, numberOf);
     if (text === undefined) return apply(primitive, operands, params);
     const signature = `${primitive.name}(${operands.map(valueNumber).join()})${text}`;
     const equal = known.get(signature);
