@@ -1,0 +1,105 @@
+/** Random weights, directional derivatives and stored models for the tests of `src/models`. */
+import { readFileSync } from 'node:fs';
+import {
+  flatData,
+  floats,
+  foldIn,
+  grad,
+  type HostArray,
+  hostBits,
+  key,
+  type MapLeaves,
+  type Shape,
+  sizeOf,
+  treeLeaves,
+  treeMap,
+  treeMap2,
+  type Value,
+  wordToNormal,
+} from '../../src/autodiff/index.js';
+import { derivativeAtZero, inner, moved, numbers, run } from '../support/numeric.js';
+
+/** Standard normal numbers in float64. */
+export const gaussian = (seed: number, shape: Shape, scale = 1): HostArray =>
+  floats(
+    Array.from(hostBits(key(seed), sizeOf(shape)), (word) => scale * wordToNormal(word)),
+    shape,
+  );
+
+/** The same tree with every number redrawn, norm scales around 1, so that nothing is 0 or 1. */
+export function redrawn<T>(weights: T, seed: number, scale = 0.3): MapLeaves<T, HostArray> {
+  let n = 0;
+  return treeMap((leaf: HostArray, path) => {
+    const words = hostBits(foldIn(key(seed), n++), sizeOf(leaf.shape));
+    const centre = path.endsWith('scale') ? 1 : 0;
+    return floats(
+      Array.from(words, (word) => centre + scale * wordToNormal(word)),
+      leaf.shape,
+    );
+  }, weights);
+}
+
+/**
+ * The derivative of a scalar loss along a random direction of all its weights: by reverse mode, and
+ * by central differences.
+ */
+export function directional<T>(
+  loss: (weights: T, ...rest: Value[]) => Value,
+  weights: unknown,
+  rest: readonly HostArray[],
+  seed: number,
+): { readonly reverse: number; readonly difference: number } {
+  const direction = redrawn(weights, seed, 1);
+  const gradients = run(
+    (w: T, ...xs: Value[]) => grad((v: T) => loss(v, ...xs))(w),
+    weights,
+    ...rest,
+  );
+  const reverse = treeLeaves<HostArray>(direction).reduce(
+    (sum, d, i) => sum + inner(d, gradients[i] as HostArray),
+    0,
+  );
+  const difference = derivativeAtZero((h) => {
+    const there = treeMap2((w: HostArray, d: HostArray) => moved(w, d, h), weights, direction);
+    return numbers(loss as (...xs: Value[]) => Value, there, ...rest)[0] as number;
+  });
+  return { reverse, difference };
+}
+
+/** A slice of the first axis of a host array, as numbers. */
+export const rows = (x: HostArray, from: number, to: number): number[] => {
+  const size = sizeOf(x.shape.slice(1));
+  return Array.from(flatData(x)).slice(from * size, to * size);
+};
+
+/** A stored array as written by `test/fixtures`. */
+export interface StoredArray {
+  readonly shape: number[];
+  readonly data: number[];
+}
+
+export interface ExpectedModel {
+  readonly inputs: Readonly<Record<string, StoredArray>>;
+  readonly outputs: { readonly logits: StoredArray };
+  readonly loss: number;
+  readonly gradients: Readonly<Record<string, StoredArray>>;
+  readonly gradient_summary: Readonly<Record<string, { readonly l2: number }>>;
+}
+
+const fixture = (path: string): URL => new URL(`../fixtures/models/${path}`, import.meta.url);
+
+export const readExpected = (path: string): ExpectedModel =>
+  JSON.parse(readFileSync(fixture(path), 'utf8'));
+
+/** All float32 arrays of a safetensors fixture, by name. */
+export function readTensors(path: string): (name: string) => HostArray {
+  const bytes = readFileSync(fixture(path));
+  const headerSize = Number(bytes.readBigUInt64LE(0));
+  const header = JSON.parse(bytes.subarray(8, 8 + headerSize).toString());
+  return (name) => {
+    const { shape, data_offsets } = header[name];
+    const [from, to] = data_offsets as [number, number];
+    const part = Uint8Array.from(bytes.subarray(8 + headerSize + from, 8 + headerSize + to));
+    return floats(new Float32Array(part.buffer), shape);
+  };
+}
