@@ -59,10 +59,11 @@ export function directional<T>(
     (sum, d, i) => sum + inner(d, gradients[i] as HostArray),
     0,
   );
+  // The direction is long (one unit per weight), hence the short step.
   const difference = derivativeAtZero((h) => {
     const there = treeMap2((w: HostArray, d: HostArray) => moved(w, d, h), weights, direction);
     return numbers(loss as (...xs: Value[]) => Value, there, ...rest)[0] as number;
-  });
+  }, 1e-4);
   return { reverse, difference };
 }
 
