@@ -48,7 +48,7 @@ export const moved = (x: HostArray, v: HostArray, h: number): HostArray => {
 
 /** Σ x·y over two host arrays. */
 export const inner = (x: HostArray, y: HostArray): number => {
-  const [a, b] = [flatData(x), flatData(y)];
+  const [a, b] = [toNumbers(x), toNumbers(y)];
   return a.reduce((sum: number, value: number, i: number) => sum + value * (b[i] as number), 0);
 };
 
