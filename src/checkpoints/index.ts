@@ -1,0 +1,14 @@
+/**
+ * Checkpoints: safetensors files as pure functions of bytes, trees as named tensors, training states.
+ * `node/` has the part that touches files.
+ */
+export * from './configuration.js';
+export * from './safetensors/codec.js';
+export {
+  type StorageType,
+  type StoredTensor,
+  stored,
+  type WritableType,
+} from './safetensors/storage.js';
+export * from './trainingState.js';
+export * from './trees.js';

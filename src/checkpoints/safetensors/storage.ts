@@ -1,0 +1,123 @@
+/** How safetensors stores elements, and the typed arrays that stand for them here. */
+import * as E from 'fp-ts/lib/Either.js';
+import {
+  fail,
+  type HostArray,
+  type HostData,
+  hostArray,
+  type Result,
+} from '../../autodiff/index.js';
+
+/** Bytes per element of every storage type that is read. */
+export const BYTES_PER_ELEMENT = {
+  F64: 8,
+  I64: 8,
+  F32: 4,
+  I32: 4,
+  U32: 4,
+  F16: 2,
+  BF16: 2,
+  U8: 1,
+  BOOL: 1,
+} as const;
+
+export type StorageType = keyof typeof BYTES_PER_ELEMENT;
+
+/** The storage types that are written, each exactly what it is in memory. */
+export type WritableType = Exclude<StorageType, 'I64' | 'F16' | 'BF16'>;
+
+export const isStorageType = (x: unknown): x is StorageType =>
+  typeof x === 'string' && Object.hasOwn(BYTES_PER_ELEMENT, x);
+
+/** An array and how a file stores it. */
+export interface StoredTensor<S extends StorageType = StorageType> {
+  readonly storage: S;
+  readonly array: HostArray;
+}
+
+const STORAGE_OF_CLASS: Readonly<Record<string, WritableType>> = {
+  Float64Array: 'F64',
+  Float32Array: 'F32',
+  Int32Array: 'I32',
+  Uint32Array: 'U32',
+  Uint8Array: 'BOOL',
+};
+
+/** The storage type of a host array: that of its own elements; bytes are this library's booleans. */
+export const storageOf = (data: HostData): WritableType =>
+  // Names, not `instanceof`: arrays may come from another realm.
+  STORAGE_OF_CLASS[Object.prototype.toString.call(data).slice(8, -1)] as WritableType;
+
+/** A tensor stored as its elements are in memory. */
+export const stored = (array: HostArray): StoredTensor<WritableType> => ({
+  storage: storageOf(array.data),
+  array,
+});
+
+/** The number that 16 bits stand for as IEEE half precision. */
+export function halfToNumber(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >>> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 0x1f) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/** bfloat16 is the upper half of float32. */
+function bfloat16ToFloat32(halves: Uint16Array): Float32Array {
+  return new Float32Array(Uint32Array.from(halves, (bits) => bits << 16).buffer);
+}
+
+function narrow64(words: BigInt64Array): Result<Int32Array> {
+  const out = new Int32Array(words.length);
+  for (let i = 0; i < out.length; i++) {
+    out[i] = Number(words[i]);
+    if (BigInt(out[i] as number) !== words[i]) {
+      return fail('checkpoint', `I64 element ${i} is ${words[i]}, beyond 32-bit integers`);
+    }
+  }
+  return E.right(out);
+}
+
+/**
+ * The elements that `bytes` (little-endian, copied) stand for: F16 and BF16 widened to float32, I64
+ * narrowed to 32 bits where every element fits.
+ */
+function elements(storage: StorageType, bytes: Uint8Array): Result<HostData> {
+  const copy = new Uint8Array(bytes.length);
+  copy.set(bytes);
+  const { buffer } = copy;
+  switch (storage) {
+    case 'F64':
+      return E.right(new Float64Array(buffer));
+    case 'F32':
+      return E.right(new Float32Array(buffer));
+    case 'I32':
+      return E.right(new Int32Array(buffer));
+    case 'U32':
+      return E.right(new Uint32Array(buffer));
+    case 'U8':
+      return E.right(copy);
+    case 'BOOL': {
+      const odd = copy.find((x) => x > 1);
+      return odd === undefined
+        ? E.right(copy)
+        : fail('checkpoint', `BOOL element is ${odd}, expected 0 or 1`);
+    }
+    case 'F16':
+      return E.right(Float32Array.from(new Uint16Array(buffer), halfToNumber));
+    case 'BF16':
+      return E.right(bfloat16ToFloat32(new Uint16Array(buffer)));
+    case 'I64':
+      return narrow64(new BigInt64Array(buffer));
+  }
+}
+
+/** A tensor from its bytes in a file. */
+export const readElements = (
+  storage: StorageType,
+  shape: readonly number[],
+  bytes: Uint8Array,
+): Result<StoredTensor> =>
+  E.map((data: HostData) => ({ storage, array: hostArray(data, shape) }))(elements(storage, bytes));
