@@ -83,6 +83,13 @@ test('all targets ignored: loss, gradient and accuracy are 0', () => {
   expect(share).toEqual([0]);
 });
 
+test('the mean of one counted target is its own loss', () => {
+  const x = gaussian(2, [2, 3]);
+  const loss = (targets: number[], reduction: 'mean' | 'none') =>
+    numbers((l: Value, u: Value) => softmaxCrossEntropy(l, u, { reduction }), x, ints(targets));
+  expect(loss([-100, 2], 'mean')[0]).toBe(loss([-100, 2], 'none')[1]);
+});
+
 test('huge logits give finite losses; a shift of all logits changes nothing', () => {
   const f = (x: Value, t: Value) => softmaxCrossEntropy(x, t, { reduction: 'sum' });
   const t = ints([0, 1]);
