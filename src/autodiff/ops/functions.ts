@@ -4,7 +4,6 @@ import { FlatloraError } from '../core/errors.js';
 import type { Value } from '../core/value.js';
 import { dot } from '../primitives/dot.js';
 import {
-  abs,
   add,
   convert,
   div,
@@ -13,6 +12,7 @@ import {
   gt,
   log,
   lt,
+  max,
   mul,
   neg,
   select,
@@ -40,10 +40,14 @@ export function relu(x: Operand): Value {
 /** 1 / (1 + e^(−x)), as ½(1 + tanh(x/2)), which never overflows. */
 export const sigmoid = (x: Operand): Value => mul(0.5, add(1, tanh(mul(0.5, x))));
 
-/** ln(1 + eˣ), as max(x, 0) + ln(1 + e^(−|x|)), which never overflows. */
+/**
+ * ln(1 + eˣ), as m + ln(e^(x−m) + e^(−m)) with the constant m = max(x, 0), which never overflows and
+ * has no kink, so that all derivatives are right at 0 too.
+ */
 export const softplus = (x: Operand): Value => {
   const value = lift(x);
-  return add(relu(value), log(add(1, exp(neg(abs(value))))));
+  const greatest = stopGradient(max(value, 0));
+  return add(greatest, log(add(exp(sub(value, greatest)), exp(neg(greatest)))));
 };
 
 /** x · sigmoid(x), also called swish. */

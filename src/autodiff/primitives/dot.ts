@@ -7,12 +7,12 @@
  * x·Wᵀ and both products of the backward pass are the same primitive.
  */
 import * as E from 'fp-ts/lib/Either.js';
-import { aval, range, type Shape, sameShape, showShape } from '../core/aval.js';
+import { aval, broadcastShapes, range, type Shape, sameShape, showShape } from '../core/aval.js';
 import { FlatloraError, fail } from '../core/errors.js';
 import { bind, type Primitive, type Value } from '../core/value.js';
 import { add } from './elementwise.js';
 import { lift, type Operand } from './source.js';
-import { moveAxis, transpose } from './structural.js';
+import { broadcastTo, moveAxis, reshape, transpose } from './structural.js';
 
 /** Axis pairs: `contract[0][i]` of lhs goes with `contract[1][i]` of rhs; the same for `batch`. */
 export interface DotParams {
@@ -115,41 +115,45 @@ function operandCotangent(
 export const dot = (lhs: Operand, rhs: Operand, params: DotParams): Value =>
   bind(dotPrimitive, [lift(lhs), lift(rhs)], params);
 
-function matrices(name: string, a: Value, b: Value, innerA: number, innerB: number) {
+/** Checks a product's inner axes, and repeats leading axes of size 1 where the other side has more. */
+function alignStacks(
+  name: string,
+  lhs: Operand,
+  rhs: Operand,
+  innerB: -1 | -2,
+): { readonly a: Value; readonly b: Value; readonly batch: Shape } {
+  const [a, b] = [lift(lhs), lift(rhs)];
+  const shapes = `${showShape(a.shape)} · ${showShape(b.shape)}`;
   if (a.shape.length < 1 || b.shape.length < 2) {
     throw new FlatloraError(
       'shape',
-      `${name}: operands are ${showShape(a.shape)} and ${showShape(b.shape)}, expected at least a vector and a matrix`,
+      `${name}: operands are ${shapes}, expected at least a vector and a matrix`,
     );
   }
-  if (a.shape.at(innerA) !== b.shape.at(innerB)) {
-    throw new FlatloraError(
-      'shape',
-      `${name}: inner dimensions differ: ${showShape(a.shape)} · ${showShape(b.shape)}`,
-    );
+  if (a.shape.at(-1) !== b.shape.at(innerB)) {
+    throw new FlatloraError('shape', `${name}: inner dimensions differ: ${shapes}`);
   }
-}
-
-/** Batch axes shared by two stacks of matrices: all leading axes, which must be equal. */
-function leading(name: string, a: Value, b: Value): Shape {
   const [la, lb] = [a.shape.slice(0, -2), b.shape.slice(0, -2)];
-  if (lb.length > 0 && la.length > 0 && !sameShape(la, lb)) {
-    throw new FlatloraError(
-      'shape',
-      `${name}: batch dimensions differ: ${showShape(a.shape)} · ${showShape(b.shape)}`,
-    );
+  if (la.length === 0 || lb.length === 0) return { a, b, batch: [] };
+  const joint = broadcastShapes(la, lb);
+  if (joint === undefined) {
+    throw new FlatloraError('shape', `${name}: batch dimensions differ: ${shapes}`);
   }
-  return lb.length > 0 && la.length > 0 ? range(la.length) : [];
+  const repeat = (x: Value) => broadcastTo(x, [...joint, ...x.shape.slice(-2)]);
+  return { a: repeat(a), b: repeat(b), batch: range(joint.length) };
 }
 
 /**
- * Matrix product over the last two axes: [b…,m,k] · [b…,k,n] → [b…,m,n]. Leading axes are equal, or
- * stand on one side only.
+ * Matrix product over the last two axes: [b…,m,k] · [b…,k,n] → [b…,m,n]. Leading axes are equal,
+ * broadcast, or stand on one side only; a vector on either side has no m or n.
  */
 export function matmul(lhs: Operand, rhs: Operand): Value {
-  const [a, b] = [lift(lhs), lift(rhs)];
-  matrices('matmul', a, b, -1, -2);
-  const batch = leading('matmul', a, b);
+  const right = lift(rhs);
+  if (right.shape.length === 1) {
+    const column = matmul(lhs, reshape(right, [right.shape[0] as number, 1]));
+    return reshape(column, column.shape.slice(0, -1));
+  }
+  const { a, b, batch } = alignStacks('matmul', lhs, right, -2);
   const out = dot(a, b, {
     contract: [[a.shape.length - 1], [b.shape.length - 2]],
     batch: [batch, batch],
@@ -161,11 +165,11 @@ export function matmul(lhs: Operand, rhs: Operand): Value {
 
 /** Product with a transposed right side: [b…,m,k] · [b…,n,k] → [b…,m,n]; a linear layer's `x Wᵀ`. */
 export function matmulTransposed(lhs: Operand, rhs: Operand): Value {
-  const [a, b] = [lift(lhs), lift(rhs)];
-  matrices('matmulTransposed', a, b, -1, -1);
-  const batch = leading('matmulTransposed', a, b);
-  return dot(a, b, {
+  const { a, b, batch } = alignStacks('matmulTransposed', lhs, rhs, -1);
+  const out = dot(a, b, {
     contract: [[a.shape.length - 1], [b.shape.length - 1]],
     batch: [batch, batch],
   });
+  const alone = batch.length === 0 && b.shape.length > 2 && a.shape.length === 2;
+  return alone ? moveAxis(out, 0, b.shape.length - 2) : out;
 }
