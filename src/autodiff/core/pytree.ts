@@ -37,9 +37,15 @@ const isDevice = (x: unknown): boolean =>
 const isLeaf = (x: unknown): boolean =>
   typeof x === 'number' || isValue(x) || isHostArray(x) || isDevice(x);
 
-/** Parts of a tree that are no arrays and are kept as they are: names, flags, functions. */
+const isOperator = (x: unknown): boolean =>
+  typeof x === 'object' && x !== null && (x as { _tag?: unknown })._tag === 'LinearOperator';
+
+/** Parts of a tree that are no arrays and are kept as they are: names, flags, functions, operators. */
 const isStatic = (x: unknown): boolean =>
-  x === undefined || x === null || ['string', 'boolean', 'function'].includes(typeof x);
+  x === undefined ||
+  x === null ||
+  ['string', 'boolean', 'function'].includes(typeof x) ||
+  isOperator(x);
 
 export interface Flattened<L> {
   readonly leaves: readonly L[];
