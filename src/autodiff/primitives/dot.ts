@@ -33,6 +33,17 @@ export const dotPrimitive: Primitive<DotParams> = {
     if (lhs?.dtype !== 'float' || rhs?.dtype !== 'float') {
       return fail('dtype', `dot: operands are ${lhs?.dtype} and ${rhs?.dtype}, expected float`);
     }
+    const proper = ([lhs, rhs] as const).every(({ shape }, side) => {
+      const axes = [...(contract[side] as Shape), ...(batch[side] as Shape)];
+      return axes.every((a, i) => shape[a] !== undefined && axes.indexOf(a) === i);
+    });
+    if (!proper) {
+      const named = [...contract, ...batch].map(showShape).join(' ');
+      return fail(
+        'argument',
+        `dot: axes ${named} must be distinct axes of ${showShape(lhs.shape)} and ${showShape(rhs.shape)}`,
+      );
+    }
     for (const [kind, axes] of [
       ['inner dimensions', contract],
       ['batch dimensions', batch],

@@ -167,11 +167,15 @@ export const neg: (x: Operand) => Value = one(negPrimitive);
 
 export const powPrimitive = elementwise({
   name: 'pow',
-  doc: 'x^y for x > 0, or any x with a whole y. ∂x: y·x^(y−1); ∂y: x^y·ln x, taken as 0 where x ≤ 0.',
+  doc: 'x^y for x > 0, or any x with a whole y. ∂x: y·x^(y−1), 0 for y = 0; ∂y: x^y·ln x, taken as 0 where x ≤ 0.',
   dtype: floatOnly,
   scalar: (x = 0, y = 0) => x ** y,
   slopes: ([x, y], z) => [
-    (t) => mul(t, mul(y as Value, pow(x as Value, sub(y as Value, 1)))),
+    // x^(−1) would turn the derivative of x⁰ (and the second of x¹) at x = 0 into 0 · ∞.
+    (t) => {
+      const lower = select(equal(y as Value, 0), 1, sub(y as Value, 1));
+      return mul(t, mul(y as Value, pow(x as Value, lower)));
+    },
     (t) => mul(t, mul(z, select(lt(0, x as Value), log(max(x as Value, TINY)), 0))),
   ],
 });

@@ -3,7 +3,15 @@
  * transpose. An index outside the rows reads zeros and writes nothing, on every backend.
  */
 import * as E from 'fp-ts/lib/Either.js';
-import { aval, range, sameShape, showAval, showShape, sizeOf } from '../core/aval.js';
+import {
+  aval,
+  normaliseAxis,
+  range,
+  sameShape,
+  showAval,
+  showShape,
+  sizeOf,
+} from '../core/aval.js';
 import { FlatloraError, fail } from '../core/errors.js';
 import { bind, type Primitive, type Value } from '../core/value.js';
 import { add, equal, lt, mul, select } from './elementwise.js';
@@ -87,7 +95,10 @@ export const scatterAdd = (indices: Operand, updates: Operand, rows: number): Va
 /** Elements of `x` along `axis` by int `indices` of any shape, which takes the axis's place. */
 export function take(x: Operand, indices: Operand, axis = 0): Value {
   const [value, index] = [lift(x), lift(indices, 'int')];
-  const a = axis < 0 ? axis + value.shape.length : axis;
+  const a = normaliseAxis(axis, value.shape.length);
+  if (a === undefined) {
+    throw new FlatloraError('argument', `take: axis ${axis} is outside ${showShape(value.shape)}`);
+  }
   const rows = gather(moveAxis(value, a, 0), index);
   // rows: [i…, the other axes]; put the index axes where the axis was.
   return range(index.shape.length).reduce((y) => moveAxis(y, 0, index.shape.length - 1 + a), rows);
@@ -100,13 +111,22 @@ export function take(x: Operand, indices: Operand, axis = 0): Value {
 export function takeAlongAxis(x: Operand, indices: Operand, axis = -1): Value {
   const [value, index] = [lift(x), lift(indices, 'int')];
   const { shape } = value;
-  if (shape.length !== index.shape.length) {
+  const a = normaliseAxis(axis, shape.length);
+  if (a === undefined) {
     throw new FlatloraError(
-      'shape',
-      `takeAlongAxis: ranks differ: ${showShape(shape)} and ${showShape(index.shape)}`,
+      'argument',
+      `takeAlongAxis: axis ${axis} is outside ${showShape(shape)}`,
     );
   }
-  const a = axis < 0 ? axis + shape.length : axis;
+  const fits =
+    shape.length === index.shape.length &&
+    index.shape.every((d, i) => i === a || d <= (shape[i] as number));
+  if (!fits) {
+    throw new FlatloraError(
+      'shape',
+      `takeAlongAxis: indices ${showShape(index.shape)} do not fit ${showShape(shape)} along axis ${axis}`,
+    );
+  }
   const strides = shape.map((_, i) => sizeOf(shape.slice(i + 1)));
   const flatIndex = range(shape.length)
     .map((i): Value => {

@@ -1,7 +1,7 @@
 /** Primitives without differentiable inputs: constants, counters and random words. */
 import * as E from 'fp-ts/lib/Either.js';
 import { type Aval, aval, type DType, type Shape, showAval } from '../core/aval.js';
-import { fail } from '../core/errors.js';
+import { FlatloraError, fail } from '../core/errors.js';
 import { avalOfHost, floats, type HostArray, ints, isHostArray } from '../core/host.js';
 import { bind, isValue, type Primitive, type Value } from '../core/value.js';
 import type { PURPOSE } from '../random/threefry.js';
@@ -33,9 +33,17 @@ export const constantPrimitive: Primitive<{ readonly value: HostArray }> = {
 /** Data known while tracing, as a value. */
 export const constant = (value: HostArray): Value => bind(constantPrimitive, [], { value });
 
-/** A scalar constant. */
-export const scalar = (value: number, dtype: 'float' | 'int' = 'float'): Value =>
-  constant(dtype === 'float' ? floats([value], []) : ints([value], []));
+/** A scalar constant; as an int it must be a whole number of 32 bits. */
+export function scalar(value: number, dtype: 'float' | 'int' = 'float'): Value {
+  if (dtype === 'float') return constant(floats([value], []));
+  if ((value | 0) !== value) {
+    throw new FlatloraError(
+      'dtype',
+      `constant: ${value} is no 32-bit integer, which an int operand needs beside it`,
+    );
+  }
+  return constant(ints([value], []));
+}
 
 /** A value as it is; a number or host array as a constant (numbers of type `dtype`). */
 export function lift(x: Operand, dtype: DType = 'float'): Value {

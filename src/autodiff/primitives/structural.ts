@@ -98,7 +98,7 @@ export const reshapePrimitive: Primitive<{ readonly shape: Shape }> = {
   doc: 'The same elements in row-major order under another `shape`.',
   shape: (inputs, { shape }) => {
     const x = only(inputs);
-    return sizeOf(shape) === sizeOf(x.shape)
+    return sizeOf(shape) === sizeOf(x.shape) && shape.every((d) => Number.isInteger(d) && d >= 0)
       ? E.right([aval(shape, x.dtype)])
       : fail(
           'shape',
@@ -116,7 +116,8 @@ export const reshapePrimitive: Primitive<{ readonly shape: Shape }> = {
 export function reshape(x: Operand, shape: Shape): Value {
   const value = lift(x);
   const known = sizeOf(shape.filter((d) => d !== -1));
-  const full = shape.map((d) => (d === -1 ? sizeOf(value.shape) / Math.max(known, 1) : d));
+  const rest = Math.floor(sizeOf(value.shape) / Math.max(known, 1));
+  const full = shape.map((d) => (d === -1 ? rest : d));
   return sameShape(full, value.shape) ? value : bind(reshapePrimitive, [value], { shape: full });
 }
 
@@ -182,7 +183,7 @@ export const slicePrimitive: Primitive<SliceParams> = {
     const x = only(inputs);
     const fits = x.shape.every((d, i) => {
       const [a, b, s] = [start[i] ?? -1, limit[i] ?? -1, stride[i] ?? 0];
-      return 0 <= a && a <= b && b <= d && s >= 1;
+      return [a, b, s].every(Number.isInteger) && 0 <= a && a <= b && b <= d && s >= 1;
     });
     return fits
       ? E.right([
@@ -235,6 +236,12 @@ export function slice(
 export function sliceAxis(x: Operand, axis: number, from: number, to: number): Value {
   const value = lift(x);
   const a = normaliseAxis(axis, value.shape.length);
+  if (a === undefined) {
+    throw new FlatloraError(
+      'argument',
+      `sliceAxis: axis ${axis} is outside ${showShape(value.shape)}`,
+    );
+  }
   return slice(
     value,
     value.shape.map((_, i) => (i === a ? from : 0)),

@@ -1,5 +1,6 @@
 /**
- * Simplification: a tape that computes the same with less. One pass over the equations that
+ * Simplification: a tape that computes the same with less (the sign of a zero aside: x + 0 is taken
+ * for x, which keeps −0). One pass over the equations that
  *
  * - folds arithmetic on numbers known while tracing (constant folding),
  * - uses algebraic identities (x + 0, x · 1, −(−x), transpose of transpose, …),
@@ -121,12 +122,16 @@ const withoutUnitAxes = (x: Value, axes: readonly number[]): Value | undefined =
       )
     : undefined;
 
-/** Parameters as text, equal for equal parameters; `undefined` where equality cannot be told. */
+/**
+ * Parameters as text, equal for equal parameters; `undefined` where equality must not be used. A
+ * scalar's text tells its type, and −0 from 0.
+ */
 function paramsKey(params: Params, numberOf: (x: unknown) => number): string | undefined {
   const value: unknown = params.value;
   if (isHostArray(value)) {
+    const number = value.data[value.offset];
     return value.shape.length === 0
-      ? `${value.data.constructor.name} ${value.data[value.offset]}`
+      ? `${value.data.constructor.name} ${Object.is(number, -0) ? '-0' : number}`
       : `array ${numberOf(value)}`; // the same host array, such as a frozen weight used twice
   }
   if ('tape' in params) return undefined;
@@ -158,23 +163,27 @@ export function simplify(tape: Tape): Tape {
     known.set(signature, fresh);
     return fresh;
   };
-  /** A value that an identity has built, with its parts looked up among the known ones. */
-  const canonical = (v: Value, depth = 4): Value => {
-    if (v.source === undefined || depth === 0 || numbers.has(v.source)) return v;
+  /** The simplest known form of an equation. */
+  const rewrite = (
+    primitive: Primitive,
+    operands: readonly Value[],
+    params: Params,
+  ): readonly Value[] => {
+    const simpler =
+      foldConstant(primitive, operands) ?? identities[primitive.name]?.(operands, params);
+    return simpler ? [canonical(simpler)] : reuse(primitive, operands, params);
+  };
+  /** A value that an identity has built, its new parts rewritten in turn. */
+  const canonical = (v: Value): Value => {
+    if (v.source === undefined || numbers.has(v.source)) return v;
     const { primitive, inputs: parts, params } = v.source;
-    return reuse(
-      primitive,
-      parts.map((p) => canonical(p, depth - 1)),
-      params,
-    )[v.index] as Value;
+    return rewrite(primitive, parts.map(canonical), params)[v.index] as Value;
   };
 
   for (const { primitive, inputs: ins, params, outputs } of tape.equations as readonly Equation[]) {
     const operands = ins.map((v) => lookUp(values, v));
-    const simpler =
-      foldConstant(primitive, operands) ?? identities[primitive.name]?.(operands, params);
     const inner = 'tape' in params ? { ...params, tape: simplify(params.tape) } : params;
-    const results = simpler ? [canonical(simpler)] : reuse(primitive, operands, inner);
+    const results = rewrite(primitive, operands, inner);
     outputs.forEach((v, i) => {
       const result = results[i] as Value;
       numberOf(result.source ?? result);

@@ -1,5 +1,5 @@
 /** Batching: from a tape for one example to the tape for a stack of them. */
-import { range, showShape } from '../core/aval.js';
+import { normaliseAxis, range, showShape } from '../core/aval.js';
 import { FlatloraError } from '../core/errors.js';
 import { flatten, unflatten } from '../core/pytree.js';
 import { type Environment, linearise, lookUp, type Tape } from '../core/tape.js';
@@ -55,6 +55,12 @@ export function vmap<Args extends readonly unknown[], Out>(
   inAxes: InAxes = 0,
 ): (...args: Args) => Out {
   return (...args) => {
+    if (typeof inAxes !== 'number' && inAxes.length !== args.length) {
+      throw new FlatloraError(
+        'argument',
+        `vmap: ${inAxes.length} axes given for ${args.length} arguments; use null for those not mapped`,
+      );
+    }
     const trees = args.map((arg) => flatten<Operand>(arg));
     const axes = trees.flatMap(({ leaves }, i) =>
       leaves.map(() => (typeof inAxes === 'number' ? inAxes : (inAxes[i] ?? null))),
@@ -62,7 +68,15 @@ export function vmap<Args extends readonly unknown[], Out>(
     const leaves = trees.flatMap((t) => t.leaves.map((x) => lift(x)));
     const stacked = leaves.map((leaf, i) => {
       const axis = axes[i] ?? null;
-      return axis === null ? leaf : moveAxis(leaf, axis < 0 ? axis + leaf.shape.length : axis, 0);
+      if (axis === null) return leaf;
+      const from = normaliseAxis(axis, leaf.shape.length);
+      if (from === undefined) {
+        throw new FlatloraError(
+          'shape',
+          `vmap: axis ${axis} of leaf ${i} is outside its shape ${showShape(leaf.shape)}`,
+        );
+      }
+      return moveAxis(leaf, from, 0);
     });
     const sizes = new Set(stacked.filter((_, i) => axes[i] !== null).map((x) => x.shape[0]));
     const [size] = sizes;
