@@ -1,4 +1,8 @@
 /** Backends, and the compilation of traced functions for them. */
 export * from './backend.js';
 export * from './compile.js';
+export * from './gpujs/backend.js';
+export type { GpuJsMode } from './gpujs/math.js';
+export * from './inline.js';
 export * from './reference/backend.js';
+export * from './runner.js';

@@ -1,0 +1,154 @@
+/**
+ * The gpujs backend: every primitive as a gpu.js kernel, in one of gpu.js's modes. The readable one,
+ * and the one that runs anywhere.
+ */
+import { GPU } from 'gpu.js';
+import {
+  avalOfHost,
+  FlatloraError,
+  flatData,
+  type HostArray,
+  hostArray,
+  sizeOf,
+  storage,
+  type Var,
+} from '../../autodiff/index.js';
+import { type Backend, type DeviceArray, type Executable, requireOwn } from '../backend.js';
+import { planTape, printPlan } from '../plan/plan.js';
+import { deviceOf, type Memory } from './device.js';
+import type { GpuJsMode } from './math.js';
+import { buildProgram, floatsOf, toFloats } from './program.js';
+
+/** WebGPU binds 8 buffers a kernel: one result, the table of normals, and what is read. */
+const MAX_READS: Readonly<Record<GpuJsMode, number>> = {
+  cpu: 12,
+  webasm: 12,
+  webgpu: 6,
+  webgl2: 6,
+};
+
+/** Integers are held as float32, which is exact up to here. */
+const LARGEST_INTEGER = 2 ** 24;
+
+/** Whether gpu.js finds a mode's device on this machine, or why not. */
+export async function gpujsAvailability(mode: GpuJsMode): Promise<string | undefined> {
+  if (mode === 'webgpu' && !(await GPU.isWebGPUAvailable())) {
+    return 'no WebGPU adapter was found (navigator.gpu gives none)';
+  }
+  if (mode === 'webgl2' && !GPU.isWebGL2Supported) return 'this environment has no WebGL2';
+  if (mode === 'webasm' && !GPU.isWebAssemblySupported)
+    return 'this engine has no WebAssembly SIMD';
+  return undefined;
+}
+
+/**
+ * A backend on gpu.js.
+ * @param mode `cpu` (plain JavaScript), `webasm` (WebAssembly SIMD), `webgpu`, or `webgl2` (browsers).
+ * @throws FlatloraError (rejection) when the mode is not available; it never falls back to another.
+ */
+export async function gpujsBackend(mode: GpuJsMode): Promise<Backend> {
+  const name = `gpujs-${mode}`;
+  const missing = await gpujsAvailability(mode);
+  if (missing !== undefined) throw new FlatloraError('backend', `${name}: ${missing}`);
+  const gpu = new GPU({ mode });
+  const device = deviceOf(gpu, mode);
+  const live = new Set<DeviceArray>();
+  let bytes = 0;
+  let buffers = 0;
+  let peakBytes = 0;
+  const count = (arrays: number, size: number) => {
+    buffers += arrays;
+    bytes += size;
+    peakBytes = Math.max(peakBytes, bytes);
+  };
+
+  const hold = (
+    like: { shape: readonly number[]; dtype: DeviceArray['dtype'] },
+    handle: Memory,
+  ) => {
+    const array: DeviceArray = {
+      _tag: 'DeviceArray',
+      backend: name,
+      shape: like.shape,
+      dtype: like.dtype,
+      handle,
+    };
+    live.add(array);
+    count(1, 4 * floatsOf(array));
+    return array;
+  };
+  const memoryOf = (array: DeviceArray): Memory => {
+    if (!live.has(requireOwn(name, array))) {
+      throw new FlatloraError('backend', `${name}: the array was released or donated before`);
+    }
+    return array.handle as Memory;
+  };
+  const release = (array: DeviceArray) => {
+    if (!live.delete(requireOwn(name, array))) return;
+    count(-1, -4 * floatsOf(array));
+    device.free(array.handle as Memory);
+  };
+
+  return {
+    name,
+    precision: 32,
+    upload: (array) => {
+      const like = avalOfHost(array);
+      const data = flatData(array);
+      if (like.dtype === 'int') requireSmall(name, data);
+      return hold(like, device.upload(toFloats(data, like.dtype === 'uint')));
+    },
+    download: async (array) => fromFloats(array, await device.read(memoryOf(array))),
+    release,
+    memory: () => ({ buffers, bytes, peakBytes }),
+    compile: async (tape): Promise<Executable> => {
+      const plan = planTape(tape, { maxReads: MAX_READS[mode] });
+      const program = buildProgram(gpu, mode, device, plan);
+      count(program.constantCount, program.constantBytes);
+      return {
+        run: async (inputs, donated) => {
+          const results = await program.run(inputs.map(memoryOf));
+          peakBytes = Math.max(peakBytes, bytes + program.intermediateBytes);
+          inputs.forEach((x, i) => {
+            if (donated[i]) release(x);
+          });
+          return results.map((memory, i) => hold(plan.outputs[i] as Var, memory));
+        },
+        describe: () => `${printPlan(plan)}\n\n${program.describe()}`,
+        dispose: () => {
+          count(-program.constantCount, -program.constantBytes);
+          program.dispose();
+        },
+      };
+    },
+    dispose: async () => {
+      for (const array of [...live]) release(array);
+      await device.settle();
+      await gpu.destroy();
+    },
+  };
+}
+
+function requireSmall(name: string, data: ArrayLike<number>): void {
+  for (let i = 0; i < data.length; i++) {
+    if (Math.abs(data[i] as number) > LARGEST_INTEGER) {
+      throw new FlatloraError(
+        'argument',
+        `${name}: integer ${data[i]} at position ${i} is beyond ±2^24, which float32 kernels cannot hold`,
+      );
+    }
+  }
+}
+
+/** What kernels gave, as a host array of the right element type. */
+function fromFloats({ shape, dtype }: DeviceArray, data: Float32Array): HostArray {
+  if (dtype === 'float') return hostArray(data, shape);
+  const out = storage(dtype, sizeOf(shape), 32);
+  for (let i = 0; i < out.length; i++) {
+    out[i] =
+      dtype === 'uint'
+        ? (data[2 * i] as number) * 65536 + (data[2 * i + 1] as number)
+        : (data[i] as number);
+  }
+  return hostArray(out, shape);
+}

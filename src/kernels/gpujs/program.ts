@@ -1,0 +1,249 @@
+/**
+ * Runs plans through gpu.js.
+ *
+ * On WebAssembly the whole plan is one `createPipeline`: all kernels over one memory, entered once.
+ * Elsewhere kernels are launched one by one and hand their results on, which keeps arrays on the GPU
+ * between programs (a pipeline would upload its arguments at every call).
+ */
+import type { GPU } from 'gpu.js';
+import { FlatloraError, flatData, normalTable, sizeOf, type Var } from '../../autodiff/index.js';
+import type { Kernel } from '../plan/expression.js';
+import type { Plan } from '../plan/plan.js';
+import { type Device, type KernelFunction, type Memory, residentKernel } from './device.js';
+import type { GpuJsMode } from './math.js';
+import { type KernelSource, printKernel } from './source.js';
+
+/** Floats that a variable takes: a random word is two halves. */
+export const floatsOf = ({ shape, dtype }: { shape: readonly number[]; dtype: string }): number =>
+  sizeOf(shape) * (dtype === 'uint' ? 2 : 1);
+
+/** A program that is ready to run. */
+export interface GpuJsProgram {
+  readonly run: (inputs: readonly Memory[]) => Promise<readonly Memory[]>;
+  readonly describe: () => string;
+  readonly dispose: () => void;
+  /** Bytes that it holds between runs. */
+  readonly constantBytes: number;
+  readonly constantCount: number;
+  /** Most bytes that its intermediates take at one time. */
+  readonly intermediateBytes: number;
+}
+
+interface Launch {
+  readonly kernel: Kernel;
+  readonly source: KernelSource;
+  readonly dies: readonly Var[];
+}
+
+/** Host data as the floats that kernels read: words as halves, the rest as numbers. */
+export function toFloats(data: ArrayLike<number>, isWord: boolean): Float32Array {
+  if (!isWord) return Float32Array.from(data);
+  const halves = new Float32Array(2 * data.length);
+  for (let i = 0; i < data.length; i++) {
+    halves[2 * i] = (data[i] as number) >>> 16;
+    halves[2 * i + 1] = (data[i] as number) & 0xffff;
+  }
+  return halves;
+}
+
+/** The greatest total size of intermediates alive at once. */
+function intermediateBytes(launches: readonly Launch[]): number {
+  let [live, peak] = [0, 0];
+  for (const { kernel, dies } of launches) {
+    live += 4 * floatsOf(kernel.output);
+    peak = Math.max(peak, live);
+    live -= dies.reduce((n, v) => n + 4 * floatsOf(v), 0);
+  }
+  return peak;
+}
+
+/** Kernel objects by source: layers of one shape share them. */
+function kernelCache(make: (source: KernelSource) => KernelFunction) {
+  const made = new Map<string, KernelFunction>();
+  return (source: KernelSource): KernelFunction => {
+    const key = `${source.output.join()} ${source.source}`;
+    const known = made.get(key);
+    if (known !== undefined) return known;
+    const fresh = make(source);
+    made.set(key, fresh);
+    return fresh;
+  };
+}
+
+export function buildProgram(gpu: GPU, mode: GpuJsMode, device: Device, plan: Plan): GpuJsProgram {
+  const launches = plan.kernels
+    .map(
+      (kernel, i): Launch => ({
+        kernel,
+        source: printKernel(kernel, mode),
+        dies: plan.dies[i] as readonly Var[],
+      }),
+    )
+    .filter(({ kernel }) => sizeOf(kernel.output.shape) > 0);
+  const constants = plan.constants.map(({ variable, value }) => ({
+    variable,
+    data: toFloats(flatData(value), variable.dtype === 'uint'),
+  }));
+  const usesTable = launches.some((l) => l.source.usesNormalTable);
+  const data = [...constants.map((c) => c.data), ...(usesTable ? [normalTable] : [])];
+  const run =
+    mode === 'webasm'
+      ? pipelineRunner(
+          gpu,
+          plan,
+          launches,
+          constants.map((c) => c.variable),
+          data,
+        )
+      : launchRunner(
+          gpu,
+          mode,
+          device,
+          plan,
+          launches,
+          constants.map((c) => c.variable),
+          data,
+        );
+  return {
+    ...run,
+    describe: () =>
+      launches
+        .map(
+          ({ kernel, source }) =>
+            `// b${kernel.output.id} = [${source.output.join(' × ')}] of (${kernel.reads.map((v) => `b${v.id}`).join(', ')})\n${source.source}`,
+        )
+        .join('\n\n'),
+    constantBytes: data.reduce((n, d) => n + d.byteLength, 0),
+    constantCount: data.length,
+    intermediateBytes: intermediateBytes(launches),
+  };
+}
+
+/** Zero-sized outputs need no kernel. */
+const emptyOutput = (v: Var): Float32Array | undefined =>
+  sizeOf(v.shape) === 0 ? new Float32Array(0) : undefined;
+
+const COPY: KernelSource = {
+  source: 'function (a) { return a[this.thread.x]; }',
+  output: [],
+  usesNormalTable: false,
+};
+
+/** One fused pipeline for the whole plan. */
+function pipelineRunner(
+  gpu: GPU,
+  plan: Plan,
+  launches: readonly Launch[],
+  constantVariables: readonly Var[],
+  constants: readonly Float32Array[],
+) {
+  const kernelOf = kernelCache(
+    ({ source, output }) =>
+      gpu.createKernel(source, { output: [...output] }) as unknown as KernelFunction,
+  );
+  const present = plan.inputs.filter((v) => sizeOf(v.shape) > 0);
+  const results = plan.outputs.filter((v) => sizeOf(v.shape) > 0);
+  const orchestrate = (...args: readonly unknown[]): unknown[] => {
+    const values = new Map<number, unknown>();
+    [...present, ...constantVariables].forEach((v, i) => {
+      values.set(v.id, args[i]);
+    });
+    for (const { kernel, source } of launches) {
+      const reads = kernel.reads.map((v) => values.get(v.id));
+      const table = source.usesNormalTable ? [args.at(-1)] : [];
+      values.set(kernel.output.id, kernelOf(source)(...reads, ...table));
+    }
+    const flat = new Map(launches.map((l) => [l.kernel.output.id, l.source.output.length === 1]));
+    return results.map((v) => {
+      const value = values.get(v.id);
+      // Results with two or three axes would come back as nested arrays.
+      return flat.get(v.id) ? value : kernelOf({ ...COPY, output: [floatsOf(v)] })(value);
+    });
+  };
+  // gpu.js asks the function for its number of parameters.
+  const arity = present.length + constants.length;
+  Object.defineProperty(orchestrate, 'length', { value: arity });
+  const pipeline =
+    launches.length === 0
+      ? undefined
+      : gpu.createPipeline(orchestrate as never, { threads: false });
+  let checked = false;
+  return {
+    run: async (inputs: readonly Memory[]): Promise<readonly Memory[]> => {
+      if (pipeline === undefined) return plan.outputs.map((v) => emptyOutput(v) as Float32Array);
+      const args = inputs.filter((_, i) => present.includes(plan.inputs[i] as Var));
+      const raw = (await pipeline(
+        ...([...args, ...constants] as never[]),
+      )) as readonly Float32Array[];
+      if (!checked) {
+        checked = true;
+        if (pipeline.executorKind !== 'fused-sync' || pipeline.backend !== 'webasm') {
+          throw new FlatloraError(
+            'backend',
+            `gpujs-webasm: gpu.js fell back to ${pipeline.executorKind} on ${pipeline.backend}: ${pipeline.fallbackReason}`,
+          );
+        }
+      }
+      let next = 0;
+      return plan.outputs.map((v) => emptyOutput(v) ?? (raw[next++] as Float32Array));
+    },
+    dispose: () => {
+      void pipeline?.destroy();
+    },
+  };
+}
+
+/** Launches kernels one after another; intermediates are freed after their last reader. */
+function launchRunner(
+  gpu: GPU,
+  mode: GpuJsMode,
+  device: Device,
+  plan: Plan,
+  launches: readonly Launch[],
+  constantVariables: readonly Var[],
+  constantData: readonly Float32Array[],
+) {
+  const kernelOf = kernelCache(({ source, output }) => residentKernel(gpu, source, output));
+  const constants = constantData.map(device.upload);
+  let checked = false;
+  return {
+    run: async (inputs: readonly Memory[]): Promise<readonly Memory[]> => {
+      const values = new Map<number, unknown>();
+      const known = await Promise.all([...inputs, ...constants]);
+      [...plan.inputs, ...constantVariables].forEach((v, i) => {
+        values.set(v.id, known[i]);
+      });
+      for (const [i, { kernel, source, dies }] of launches.entries()) {
+        const build = kernelOf(source);
+        const reads = kernel.reads.map((v) => values.get(v.id));
+        const table = source.usesNormalTable ? [known.at(-1)] : [];
+        const result = build(...reads, ...table);
+        values.set(kernel.output.id, result instanceof Promise ? await result : result);
+        for (const v of dies) {
+          if (mode !== 'cpu') (values.get(v.id) as { delete: () => void }).delete();
+          values.delete(v.id);
+        }
+        if (!checked) requireMode(build, mode);
+        // Without a pause now and then WebGPU's queue and its memory grow without bound.
+        if (i % 50 === 49) await device.settle();
+      }
+      checked = true;
+      return plan.outputs.map((v) => {
+        const value = emptyOutput(v) ?? values.get(v.id);
+        return value instanceof Float32Array ? value : Promise.resolve(value as never);
+      });
+    },
+    dispose: () => {
+      constants.forEach(device.free);
+    },
+  };
+}
+
+/** gpu.js may choose another mode than asked for; that is an error here, never a fallback. */
+function requireMode(kernel: KernelFunction, mode: GpuJsMode): void {
+  const built = (kernel as unknown as { kernel: { constructor: { mode: string } } }).kernel;
+  const actual = built.constructor.mode;
+  if (actual !== mode) {
+    throw new FlatloraError('backend', `gpujs-${mode}: gpu.js fell back to ${actual}`);
+  }
+}

@@ -1,0 +1,166 @@
+/**
+ * Fusion: which variables of a tape are written to memory, and which are computed inside the kernels
+ * that use them.
+ *
+ * Every kernel fills one stored variable and pulls in whatever is not stored. The rules aim at few
+ * kernels and no repeated work:
+ *
+ * - moving elements about (broadcast, reshape, transpose, slice) is always free: never stored;
+ * - arithmetic is stored when several kernels would repeat it, unless it is trivial;
+ * - sums, maxima and products are stored, but arithmetic that alone uses one and has its shape is
+ *   done in the same kernel (an epilogue);
+ * - operands of products are stored, since a product reads each element many times.
+ */
+import type { Equation, Tape, Var } from '../../autodiff/index.js';
+
+/** Primitives that only change positions. */
+export const MOVES = new Set(['broadcast', 'reshape', 'transpose', 'slice']);
+const LOOPS = new Set(['reduceSum', 'reduceMax', 'argmax', 'dot', 'scatterAdd']);
+/** Always stored: their expressions are large or split by position. */
+const STORED = new Set(['concat', 'deriveKey']);
+const SOURCES = new Set(['constant', 'iota']);
+/** Costs of arithmetic, in additions; 2 if not listed. */
+const COST: Readonly<Record<string, number>> = {
+  exp: 20,
+  log: 20,
+  sin: 20,
+  cos: 20,
+  tanh: 30,
+  erf: 40,
+  pow: 40,
+  div: 4,
+  sqrt: 6,
+  randomBits: 200,
+  bitsToNormal: 10,
+  gather: 10,
+  pad: 10,
+};
+/** Arithmetic up to this cost is repeated rather than stored. */
+const TRIVIAL = 4;
+
+export interface FusionLimits {
+  /** Most buffers that one kernel may read. */
+  readonly maxReads: number;
+}
+
+/** The variable whose memory a chain of reshapes reads. */
+export function throughReshapes(v: Var, definitions: ReadonlyMap<number, Equation>): Var {
+  const definition = definitions.get(v.id);
+  return definition?.primitive.name === 'reshape'
+    ? throughReshapes(definition.inputs[0] as Var, definitions)
+    : v;
+}
+
+interface Use {
+  readonly equation: Equation;
+  readonly operand: number;
+}
+
+/** Whether a use reads each element of its operand more than once. */
+const rereads = ({ equation }: Use): boolean => equation.primitive.name === 'dot';
+
+/** Ids of the variables that are written to memory (tape inputs and constants are there anyway). */
+export function storedVariables(tape: Tape, { maxReads }: FusionLimits): ReadonlySet<number> {
+  const definitions = new Map<number, Equation>();
+  const uses = new Map<number, Use[]>();
+  for (const equation of tape.equations) {
+    for (const v of equation.outputs) definitions.set(v.id, equation);
+    equation.inputs.forEach((v, operand) => {
+      uses.set(v.id, [...(uses.get(v.id) ?? []), { equation, operand }]);
+    });
+  }
+  const outputs = new Set(tape.outputs.map((v) => v.id));
+  const stored = new Set<number>();
+  // What computing a variable inside its user costs per element, and which buffers that reads.
+  const cost = new Map<number, number>();
+  const reads = new Map<number, ReadonlySet<number>>();
+  const readsOf = (v: Var): ReadonlySet<number> =>
+    stored.has(v.id) || !definitions.has(v.id) ? new Set([v.id]) : (reads.get(v.id) ?? new Set());
+
+  /** The uses that compute something, seen through moves; and whether some move repeats elements. */
+  const finalUses = (id: number): { use: Use; repeated: boolean }[] =>
+    (uses.get(id) ?? []).flatMap((use) => {
+      const { primitive, outputs: results } = use.equation;
+      if (!MOVES.has(primitive.name)) return [{ use, repeated: false }];
+      return finalUses((results[0] as Var).id).map(({ use: next, repeated }) => ({
+        use: next,
+        repeated: repeated || primitive.name === 'broadcast',
+      }));
+    });
+  const movedToOutput = (id: number): boolean =>
+    outputs.has(id) ||
+    (uses.get(id) ?? []).some(
+      ({ equation }) =>
+        MOVES.has(equation.primitive.name) && movedToOutput((equation.outputs[0] as Var).id),
+    );
+
+  const mustStore = (equation: Equation): boolean => {
+    const { primitive, outputs: results } = equation;
+    const result = results[0] as Var;
+    const { id } = result;
+    if (outputs.has(id)) return true;
+    if (SOURCES.has(primitive.name) || MOVES.has(primitive.name)) return false;
+    if (STORED.has(primitive.name)) return true;
+    const final = finalUses(id);
+    const users = new Set(final.map(({ use }) => use.equation));
+    if (LOOPS.has(primitive.name)) {
+      // An epilogue: one elementwise user of the same size, not itself inside another loop.
+      const [only] = final;
+      const inPlace =
+        users.size === 1 &&
+        only !== undefined &&
+        !only.repeated &&
+        !movedToOutput(id) &&
+        only.use.equation.primitive.scalar !== undefined;
+      return !inPlace;
+    }
+    if (final.some(({ use }) => rereads(use))) return true;
+    const onlyElementwise = final.every(({ use }) => use.equation.primitive.scalar !== undefined);
+    if (!onlyElementwise && holdsLoop(equation)) return true;
+    const repeated = users.size + (movedToOutput(id) ? 1 : 0) > 1 || final.some((f) => f.repeated);
+    return repeated && ((cost.get(id) ?? 0) > TRIVIAL || holdsLoop(equation));
+  };
+
+  /** Whether computing the equation in place would run a loop. */
+  const holdsLoop = (equation: Equation): boolean =>
+    LOOPS.has(equation.primitive.name) ||
+    equation.inputs.some((v) => {
+      const definition = definitions.get(v.id);
+      return definition !== undefined && !stored.has(v.id) && holdsLoop(definition);
+    });
+
+  // A gather reads its rows from memory; a reshape before it changes nothing there.
+  for (const { primitive, inputs } of tape.equations) {
+    if (primitive.name !== 'gather') continue;
+    const rows = throughReshapes(inputs[0] as Var, definitions);
+    if (definitions.has(rows.id)) stored.add(rows.id);
+  }
+  for (const equation of tape.equations) {
+    const { primitive, inputs, outputs: results } = equation;
+    const result = results[0] as Var;
+    const own =
+      MOVES.has(primitive.name) || SOURCES.has(primitive.name) ? 0 : (COST[primitive.name] ?? 2);
+    const inherited = inputs.reduce(
+      (sum, v) => sum + (stored.has(v.id) ? 0 : (cost.get(v.id) ?? 0)),
+      0,
+    );
+    cost.set(result.id, own + inherited);
+    // Keep the number of buffers within bounds by storing the operand that reads most.
+    const together = () => new Set(inputs.flatMap((v) => [...readsOf(v)]));
+    while (together().size > maxReads) {
+      const widest = inputs
+        .filter((v) => definitions.has(v.id) && !stored.has(v.id))
+        .sort((a, b) => readsOf(b).size - readsOf(a).size)[0];
+      if (widest === undefined || readsOf(widest).size <= 1) break;
+      stored.add(widest.id);
+    }
+    reads.set(
+      result.id,
+      primitive.name === 'constant'
+        ? new Set(result.shape.length > 0 ? [result.id] : [])
+        : together(),
+    );
+    if (mustStore(equation)) stored.add(result.id);
+  }
+  return stored;
+}

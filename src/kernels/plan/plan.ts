@@ -1,0 +1,111 @@
+/**
+ * Plans: what a code-generating backend runs. A list of kernels in order, the constants that they
+ * read, and for each kernel the buffers that are no longer needed after it.
+ */
+import {
+  type Equation,
+  type HostArray,
+  showAval,
+  sizeOf,
+  type Tape,
+  type Var,
+} from '../../autodiff/index.js';
+import { inlineCheckpoints } from '../inline.js';
+import { buffersOf, type Kernel } from './expression.js';
+import { type FusionLimits, storedVariables } from './fuse.js';
+import { elementOf } from './lower.js';
+import { hasDivision, type LoopVariable, ofAtom, unflatten } from './position.js';
+import { prepare } from './prepare.js';
+import { positionsOf } from './walk.js';
+
+export interface Constant {
+  readonly variable: Var;
+  readonly value: HostArray;
+}
+
+export interface Plan {
+  readonly inputs: readonly Var[];
+  readonly outputs: readonly Var[];
+  readonly constants: readonly Constant[];
+  readonly kernels: readonly Kernel[];
+  /** By kernel: intermediate buffers whose last reader it is. */
+  readonly dies: readonly (readonly Var[])[];
+}
+
+/** The kernel that fills a variable, over one flat loop where no position then needs a division. */
+function kernelOf(
+  tape: Tape,
+  definitions: ReadonlyMap<number, Equation>,
+  stored: ReadonlySet<number>,
+  output: Var,
+): Kernel {
+  const flat: LoopVariable = { kind: 'loop', name: 'i', size: sizeOf(output.shape) };
+  const overFlat = elementOf(
+    tape,
+    definitions,
+    stored,
+    output,
+  )(output, unflatten(output.shape, ofAtom(flat)));
+  if (!positionsOf(overFlat).some(hasDivision)) {
+    return { output, axes: [flat], body: overFlat, reads: buffersOf(overFlat) };
+  }
+  const axes = output.shape.map(
+    (size, axis): LoopVariable => ({ kind: 'loop', name: `i${axis}`, size }),
+  );
+  const body = elementOf(tape, definitions, stored, output)(output, axes.map(ofAtom));
+  return { output, axes, body, reads: buffersOf(body) };
+}
+
+/** Plans a tape. */
+export function planTape(original: Tape, limits: FusionLimits): Plan {
+  const tape = prepare(inlineCheckpoints(original), limits.maxReads);
+  const stored = storedVariables(tape, limits);
+  const definitions = new Map<number, Equation>();
+  const constants: Constant[] = [];
+  for (const equation of tape.equations) {
+    for (const v of equation.outputs) definitions.set(v.id, equation);
+    const { primitive, params, outputs } = equation;
+    if (primitive.name === 'constant' && (outputs[0] as Var).shape.length > 0) {
+      constants.push({ variable: outputs[0] as Var, value: params.value });
+    }
+  }
+  const kernels = tape.equations
+    .flatMap((e) => e.outputs)
+    .filter((v) => stored.has(v.id))
+    .map((v) => kernelOf(tape, definitions, stored, v));
+  const read = new Set(kernels.flatMap((k) => k.reads.map((v) => v.id)));
+
+  const kept = new Set([...tape.inputs, ...tape.outputs].map((v) => v.id));
+  for (const { variable } of constants) kept.add(variable.id);
+  const dies: Var[][] = kernels.map(() => []);
+  const seen = new Set<number>();
+  for (let i = kernels.length - 1; i >= 0; i--) {
+    for (const v of (kernels[i] as Kernel).reads) {
+      if (!kept.has(v.id) && !seen.has(v.id)) (dies[i] as Var[]).push(v);
+      seen.add(v.id);
+    }
+  }
+  return {
+    inputs: tape.inputs,
+    outputs: tape.outputs,
+    constants: constants.filter((c) => read.has(c.variable.id)),
+    kernels,
+    dies,
+  };
+}
+
+/** A plan as text: one line a kernel. */
+export function printPlan({ kernels, constants }: Plan): string {
+  const bytes = (v: Var) => 4 * sizeOf(v.shape);
+  const moved = kernels.reduce(
+    (sum, k) => sum + bytes(k.output) + k.reads.reduce((n, v) => n + bytes(v), 0),
+    0,
+  );
+  return [
+    `${kernels.length} kernels, ${constants.length} constants, ${moved} bytes moved at least`,
+    ...kernels.map(
+      (k) =>
+        `b${k.output.id}: ${showAval(k.output)} <- ${k.reads.map((v) => `b${v.id}`).join(' ')}`,
+    ),
+  ].join('\n');
+}
