@@ -12,7 +12,6 @@ import { pipe } from 'fp-ts/lib/function.js';
 import {
   check,
   dropout as dropElements,
-  foldInTraced,
   type HostArray,
   hostArray,
   type Key,
@@ -23,7 +22,6 @@ import {
 } from '../autodiff/index.js';
 import type { AdapterMethod, LayerAdapters, LayerMethod } from './adapterMethod.js';
 import { hostLowRankSum, hostNormalMatrix, hostUniformMatrix } from './hostMatrix.js';
-import { layerId } from './layerNames.js';
 import { layerwise } from './layerwise.js';
 import { layerKey } from './perturb.js';
 import type { Target } from './targets.js';
@@ -79,13 +77,13 @@ export function checkLora(
 }
 
 /** Keeps LoRA's dropout masks apart from those that a model draws from the same key. */
-const DROPOUT_STREAM = layerId('lora.dropout');
+const DROPOUT_STREAM = 'lora.dropout';
 
 /** LoRA's dropout on the input of A: one mask per micro-batch and layer, in training only. */
 export const adapterDropout = (rate: number, name: string, context: LossContext) => (x: Value) =>
   rate === 0 || !context.training
     ? x
-    : dropElements(layerKey(foldInTraced(context.sampleKey, DROPOUT_STREAM), name), rate, x);
+    : dropElements(layerKey(layerKey(context.sampleKey, DROPOUT_STREAM), name), rate, x);
 
 /** A at the start. */
 const initialA = (

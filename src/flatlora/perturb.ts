@@ -37,8 +37,11 @@ import {
 } from '../autodiff/index.js';
 import { layerId } from './layerNames.js';
 
-/** The key of a layer's stream: independent for different names. */
-export const layerKey = (key: Operand, name: string): Value => foldInTraced(key, layerId(name));
+/**
+ * The key of a layer's stream: independent for different names. Equal to `foldIn(key, layerId(name))`
+ * on the host; `| 0` reads the same 32 bits as the int that a traced `foldIn` takes.
+ */
+export const layerKey = (key: Operand, name: string): Value => foldInTraced(key, layerId(name) | 0);
 
 /**
  * The noise ε of Eq. 7 for one weight, as the recipe of an array [m, n] from a key and m norms.
