@@ -73,10 +73,11 @@ export function printKernel(kernel: Kernel, mode: GpuJsMode): KernelSource {
 
   // ------------------------------------------------------------ positions
   /** What a loop variable is at this point: a name, and how far ahead of it an unrolled term is. */
-  const variables = new Map<string, { text: string | undefined; ahead: number }>();
+  const variables = new Map<string, { text: LoopVariable | undefined; ahead: number }>();
 
+  const threadNames = new Map<string, string>();
   const atomText = (atom: Atom): string => {
-    if (atom.kind === 'loop') return variables.get(atom.name)?.text ?? atom.name;
+    if (atom.kind === 'loop') return threadNames.get(atom.name) ?? atom.name;
     const of = resolve(atom.of);
     const key = `${atom.kind}${atom.by}:${positionKey(of)}`;
     return remember(key, () => {
@@ -95,7 +96,7 @@ export function printKernel(kernel: Kernel, mode: GpuJsMode): KernelSource {
       const moved = plus(sum, fixed(coefficient * variable.ahead));
       return variable.text === undefined
         ? moved
-        : plus(moved, { constant: 0, terms: [{ atom, coefficient }] });
+        : plus(moved, times(ofAtom(variable.text), coefficient));
     }, fixed(constant));
   const position = (given: Position): string => {
     const { constant, terms } = resolve(given);
@@ -308,7 +309,7 @@ export function printKernel(kernel: Kernel, mode: GpuJsMode): KernelSource {
     };
     /** A sum of plain products: written out, or a loop over chunks and the terms left over. */
     const unrolled = ({ name, size }: LoopVariable) => {
-      const terms = (from: number, to: number, text: string | undefined): string => {
+      const terms = (from: number, to: number, text: LoopVariable | undefined): string => {
         const list: string[] = [];
         for (let ahead = from; ahead < to; ahead++) {
           variables.set(name, { text, ahead });
@@ -319,7 +320,8 @@ export function printKernel(kernel: Kernel, mode: GpuJsMode): KernelSource {
       };
       const looped = size <= UNROLL ? 0 : size - (size % CHUNK);
       if (looped > 0) {
-        const lines = within(() => block.lines.push(`${total} += ${terms(0, CHUNK, name)};`));
+        const chunked: LoopVariable = { kind: 'loop', name, size: looped - CHUNK + 1 };
+        const lines = within(() => block.lines.push(`${total} += ${terms(0, CHUNK, chunked)};`));
         block.lines.push(
           `for (let ${name} = 0; ${name} < ${looped}; ${name} += ${CHUNK}) {`,
           ...indent(lines),
@@ -343,12 +345,14 @@ export function printKernel(kernel: Kernel, mode: GpuJsMode): KernelSource {
   const half: LoopVariable = { kind: 'loop', name: 'half', size: 2 };
   const axes = isWord ? [...kernel.axes, half] : kernel.axes;
   const output = threadAxes(axes, mode, (name, text) => {
-    block.lines.push(`const ${name} = ${text};`);
+    // gpu.js keeps locals as floats; the thread's own coordinates stay integers.
+    if (text.startsWith('this.thread') && !text.includes(' ')) threadNames.set(name, text);
+    else block.lines.push(`const ${name} = ${text};`);
   });
   let result: string;
   if (isWord) {
     const { high, low } = word(kernel.body);
-    result = `half < 1 ? ${high} : ${low}`;
+    result = `${threadNames.get('half') ?? 'half'} < 1 ? ${high} : ${low}`;
   } else if (kernel.output.dtype === 'bool') {
     result = `${condition(kernel.body)} ? 1.0 : 0.0`;
   } else {

@@ -24,7 +24,30 @@ import {
   positionKey,
   times,
   unflatten,
+  wantedCut,
 } from './position.js';
+import { positionsOf } from './walk.js';
+
+/** The position that loops over the parts of one axis stand for, the outermost part first. */
+export const joint = (parts: readonly LoopVariable[]): Position =>
+  flatten(
+    parts.map((v) => v.size),
+    parts.map(ofAtom),
+  );
+
+/** A cut that one of the loops needs so that the expression does without a division. */
+export const cutOf = (body: Expression, loops: readonly LoopVariable[]) =>
+  positionsOf(body)
+    .map(wantedCut)
+    .find((cut) => cut !== undefined && loops.some((v) => v.name === cut.name));
+
+/** The parts of an axis with one of them cut in two. */
+export const cutLoop = (
+  parts: readonly LoopVariable[],
+  cut: { readonly name: string; readonly inner: number },
+  fresh: (size: number) => LoopVariable,
+): readonly LoopVariable[] =>
+  parts.flatMap((v) => (v.name === cut.name ? [fresh(v.size / cut.inner), fresh(cut.inner)] : [v]));
 
 /** Makes the expression of a variable's element at coordinates. */
 export type ElementAt = (variable: Var, coordinates: readonly Position[]) => Expression;
@@ -85,13 +108,15 @@ export function elementOf(
     body: (folded: readonly Position[]) => Expression,
   ): Expression => {
     if (sizes.includes(0)) return number(kind === 'max' ? Number.NEGATIVE_INFINITY : 0);
-    const variables = sizes.map(fresh);
-    return {
-      kind: 'fold',
-      fold: kind,
-      loops: variables.filter((v) => v.size > 1),
-      body: body(variables.map(ofAtom)),
-    };
+    let axes = sizes.map((size): readonly LoopVariable[] => [fresh(size)]);
+    for (;;) {
+      const made = body(axes.map(joint));
+      const loops = axes.flat().filter((v) => v.size > 1);
+      // An index of the greatest element needs its one loop whole.
+      const cut = kind === 'argmax' ? undefined : cutOf(made, loops);
+      if (cut === undefined) return { kind: 'fold', fold: kind, loops, body: made };
+      axes = axes.map((parts) => cutLoop(parts, cut, fresh));
+    }
   };
 
   const apply = (name: string, operands: readonly Expression[]): Expression => ({

@@ -13,7 +13,7 @@ import {
 import { inlineCheckpoints } from '../inline.js';
 import { buffersOf, type Kernel } from './expression.js';
 import { type FusionLimits, storedVariables } from './fuse.js';
-import { elementOf } from './lower.js';
+import { cutLoop, cutOf, elementOf, joint } from './lower.js';
 import { hasDivision, type LoopVariable, ofAtom, unflatten } from './position.js';
 import { prepare } from './prepare.js';
 import { positionsOf } from './walk.js';
@@ -49,11 +49,15 @@ function kernelOf(
   if (!positionsOf(overFlat).some(hasDivision)) {
     return { output, axes: [flat], body: overFlat, reads: buffersOf(overFlat) };
   }
-  const axes = output.shape.map(
-    (size, axis): LoopVariable => ({ kind: 'loop', name: `i${axis}`, size }),
-  );
-  const body = elementOf(tape, definitions, stored, output)(output, axes.map(ofAtom));
-  return { output, axes, body, reads: buffersOf(body) };
+  let count = 0;
+  const fresh = (size: number): LoopVariable => ({ kind: 'loop', name: `i${count++}`, size });
+  let axes = output.shape.map((size): readonly LoopVariable[] => [fresh(size)]);
+  for (;;) {
+    const body = elementOf(tape, definitions, stored, output)(output, axes.map(joint));
+    const cut = cutOf(body, axes.flat());
+    if (cut === undefined) return { output, axes: axes.flat(), body, reads: buffersOf(body) };
+    axes = axes.map((parts) => cutLoop(parts, cut, fresh));
+  }
 }
 
 /** Plans a tape. */

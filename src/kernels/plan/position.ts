@@ -142,6 +142,24 @@ export function unflatten(shape: readonly number[], position: Position): readonl
   return coordinates;
 }
 
+/**
+ * How a loop should be cut in two so that a position needs no division by its variable alone: the
+ * name of the variable and the size of the inner part, which divides the loop's.
+ */
+export function wantedCut({ terms }: Position): { name: string; inner: number } | undefined {
+  for (const { atom } of terms) {
+    if (atom.kind === 'loop') continue;
+    const [only] = atom.of.terms;
+    const alone = atom.of.terms.length === 1 && atom.of.constant === 0 && only?.coefficient === 1;
+    if (alone && only?.atom.kind === 'loop' && only.atom.size % atom.by === 0) {
+      return { name: only.atom.name, inner: atom.by };
+    }
+    const deeper = wantedCut(atom.of);
+    if (deeper !== undefined) return deeper;
+  }
+  return undefined;
+}
+
 /** Whether a position needs a division at run time. */
 export const hasDivision = ({ terms }: Position): boolean =>
   terms.some(({ atom }) => atom.kind !== 'loop');
