@@ -39,8 +39,18 @@ export interface Header {
 
 const bad = (message: string) => fail('checkpoint', `safetensors: ${message}`);
 
-/** A name for a message: quoted, on one line, not too long. */
-const show = (x: unknown): string => {
+/** Anything of a header for a message: on one line, short, and never looked into deeply. */
+function show(x: unknown): string {
+  if (Array.isArray(x)) {
+    const items = x.slice(0, 8).map((item) => (isScalar(item) ? showScalar(item) : '…'));
+    return `[${items.join()}${x.length > 8 ? ',…' : ''}]`;
+  }
+  return isScalar(x) ? showScalar(x) : 'an object';
+}
+
+const isScalar = (x: unknown): boolean => typeof x !== 'object' || x === null;
+
+const showScalar = (x: unknown): string => {
   const text = JSON.stringify(x) ?? String(x);
   return text.length > 80 ? `${text.slice(0, 77)}…` : text;
 };
@@ -113,7 +123,9 @@ function entryOf(name: string, json: unknown): Result<TensorEntry> {
   const [from, to] = offsets as [number, number];
   const size = shape.reduce((n: number, d: number) => n * d, BYTES_PER_ELEMENT[dtype]);
   if (size !== to - from) {
-    return bad(`${tensor}: ${dtype}[${shape}] takes ${size} bytes, data_offsets span ${to - from}`);
+    return bad(
+      `${tensor}: ${dtype}${show(shape)} takes ${size} bytes, data_offsets span ${to - from}`,
+    );
   }
   return E.right({ name, storage: dtype, shape: shape as number[], from, to });
 }
