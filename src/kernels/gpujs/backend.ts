@@ -9,6 +9,7 @@ import {
   flatData,
   type HostArray,
   hostArray,
+  normalTable,
   sizeOf,
   storage,
   type Var,
@@ -61,6 +62,9 @@ export async function gpujsBackend(mode: GpuJsMode): Promise<Backend> {
     bytes += size;
     peakBytes = Math.max(peakBytes, bytes);
   };
+  // One table for all programs: it belongs to the backend as the code of its kernels does.
+  const table = device.upload(normalTable);
+  count(1, normalTable.byteLength);
 
   const hold = (
     like: { shape: readonly number[]; dtype: DeviceArray['dtype'] },
@@ -103,7 +107,7 @@ export async function gpujsBackend(mode: GpuJsMode): Promise<Backend> {
     memory: () => ({ buffers, bytes, peakBytes }),
     compile: async (tape): Promise<Executable> => {
       const plan = planTape(tape, { maxReads: MAX_READS[mode] });
-      const program = buildProgram(gpu, mode, device, plan);
+      const program = buildProgram(gpu, mode, device, table, plan);
       count(program.constantCount, program.constantBytes);
       return {
         run: async (inputs, donated) => {
@@ -123,6 +127,7 @@ export async function gpujsBackend(mode: GpuJsMode): Promise<Backend> {
     },
     dispose: async () => {
       for (const array of [...live]) release(array);
+      device.free(table);
       await device.settle();
       await gpu.destroy();
     },

@@ -6,7 +6,7 @@
  * between programs (a pipeline would upload its arguments at every call).
  */
 import type { GPU } from 'gpu.js';
-import { FlatloraError, flatData, normalTable, sizeOf, type Var } from '../../autodiff/index.js';
+import { FlatloraError, flatData, sizeOf, type Var } from '../../autodiff/index.js';
 import type { Kernel } from '../plan/expression.js';
 import type { Plan } from '../plan/plan.js';
 import { type Device, type KernelFunction, type Memory, residentKernel } from './device.js';
@@ -70,7 +70,14 @@ function kernelCache(make: (source: KernelSource) => KernelFunction) {
   };
 }
 
-export function buildProgram(gpu: GPU, mode: GpuJsMode, device: Device, plan: Plan): GpuJsProgram {
+/** @param table the backend's table of normals (`normalTable.ts`), in device memory. */
+export function buildProgram(
+  gpu: GPU,
+  mode: GpuJsMode,
+  device: Device,
+  table: Memory,
+  plan: Plan,
+): GpuJsProgram {
   const launches = plan.kernels
     .map(
       (kernel, i): Launch => ({
@@ -85,25 +92,16 @@ export function buildProgram(gpu: GPU, mode: GpuJsMode, device: Device, plan: Pl
     data: toFloats(flatData(value), variable.dtype === 'uint'),
   }));
   const usesTable = launches.some((l) => l.source.usesNormalTable);
-  const data = [...constants.map((c) => c.data), ...(usesTable ? [normalTable] : [])];
-  const run =
-    mode === 'webasm'
-      ? pipelineRunner(
-          gpu,
-          plan,
-          launches,
-          constants.map((c) => c.variable),
-          data,
-        )
-      : launchRunner(
-          gpu,
-          mode,
-          device,
-          plan,
-          launches,
-          constants.map((c) => c.variable),
-          data,
-        );
+  const own = constants.map((c) => device.upload(c.data));
+  const parts: ProgramParts = {
+    gpu,
+    plan,
+    launches,
+    constants: constants.map((c) => c.variable),
+    // The table comes last.
+    memory: usesTable ? [...own, table] : own,
+  };
+  const run = mode === 'webasm' ? pipelineRunner(parts) : launchRunner(parts, mode, device);
   return {
     ...run,
     describe: () =>
@@ -113,8 +111,12 @@ export function buildProgram(gpu: GPU, mode: GpuJsMode, device: Device, plan: Pl
             `// b${kernel.output.id} = [${source.output.join(' × ')}] of (${kernel.reads.map((v) => `b${v.id}`).join(', ')})\n${source.source}`,
         )
         .join('\n\n'),
-    constantBytes: data.reduce((n, d) => n + d.byteLength, 0),
-    constantCount: data.length,
+    dispose: () => {
+      run.dispose();
+      own.forEach(device.free);
+    },
+    constantBytes: constants.reduce((n, c) => n + c.data.byteLength, 0),
+    constantCount: constants.length,
     intermediateBytes: intermediateBytes(launches),
   };
 }
@@ -129,14 +131,17 @@ const COPY: KernelSource = {
   usesNormalTable: false,
 };
 
+interface ProgramParts {
+  readonly gpu: GPU;
+  readonly plan: Plan;
+  readonly launches: readonly Launch[];
+  readonly constants: readonly Var[];
+  /** The constants' data, then the table of normals where a kernel reads it. */
+  readonly memory: readonly Memory[];
+}
+
 /** One fused pipeline for the whole plan. */
-function pipelineRunner(
-  gpu: GPU,
-  plan: Plan,
-  launches: readonly Launch[],
-  constantVariables: readonly Var[],
-  constants: readonly Float32Array[],
-) {
+function pipelineRunner({ gpu, plan, launches, constants, memory }: ProgramParts) {
   const kernelOf = kernelCache(
     ({ source, output }) =>
       gpu.createKernel(source, { output: [...output] }) as unknown as KernelFunction,
@@ -145,7 +150,7 @@ function pipelineRunner(
   const results = plan.outputs.filter((v) => sizeOf(v.shape) > 0);
   const orchestrate = (...args: readonly unknown[]): unknown[] => {
     const values = new Map<number, unknown>();
-    [...present, ...constantVariables].forEach((v, i) => {
+    [...present, ...constants].forEach((v, i) => {
       values.set(v.id, args[i]);
     });
     for (const { kernel, source } of launches) {
@@ -161,7 +166,7 @@ function pipelineRunner(
     });
   };
   // gpu.js asks the function for its number of parameters.
-  const arity = present.length + constants.length;
+  const arity = present.length + memory.length;
   Object.defineProperty(orchestrate, 'length', { value: arity });
   const pipeline =
     launches.length === 0
@@ -172,9 +177,7 @@ function pipelineRunner(
     run: async (inputs: readonly Memory[]): Promise<readonly Memory[]> => {
       if (pipeline === undefined) return plan.outputs.map((v) => emptyOutput(v) as Float32Array);
       const args = inputs.filter((_, i) => present.includes(plan.inputs[i] as Var));
-      const raw = (await pipeline(
-        ...([...args, ...constants] as never[]),
-      )) as readonly Float32Array[];
+      const raw = (await pipeline(...([...args, ...memory] as never[]))) as readonly Float32Array[];
       if (!checked) {
         checked = true;
         if (pipeline.executorKind !== 'fused-sync' || pipeline.backend !== 'webasm') {
@@ -195,22 +198,17 @@ function pipelineRunner(
 
 /** Launches kernels one after another; intermediates are freed after their last reader. */
 function launchRunner(
-  gpu: GPU,
+  { gpu, plan, launches, constants, memory }: ProgramParts,
   mode: GpuJsMode,
   device: Device,
-  plan: Plan,
-  launches: readonly Launch[],
-  constantVariables: readonly Var[],
-  constantData: readonly Float32Array[],
 ) {
   const kernelOf = kernelCache(({ source, output }) => residentKernel(gpu, source, output));
-  const constants = constantData.map(device.upload);
   let checked = false;
   return {
     run: async (inputs: readonly Memory[]): Promise<readonly Memory[]> => {
       const values = new Map<number, unknown>();
-      const known = await Promise.all([...inputs, ...constants]);
-      [...plan.inputs, ...constantVariables].forEach((v, i) => {
+      const known = await Promise.all([...inputs, ...memory]);
+      [...plan.inputs, ...constants].forEach((v, i) => {
         values.set(v.id, known[i]);
       });
       for (const [i, { kernel, source, dies }] of launches.entries()) {
@@ -233,9 +231,7 @@ function launchRunner(
         return value instanceof Float32Array ? value : Promise.resolve(value as never);
       });
     },
-    dispose: () => {
-      constants.forEach(device.free);
-    },
+    dispose: () => undefined,
   };
 }
 
