@@ -1,0 +1,50 @@
+/** The report as GitHub-flavoured Markdown, for a README or an issue. */
+import { findings } from './comparisons.js';
+import type { Summary } from './summary.js';
+import {
+  dataTable,
+  differenceTables,
+  resultsTable,
+  runFacts,
+  settingsTable,
+  type Table,
+} from './tables.js';
+
+/** The whole report as Markdown, ending in a newline. Texts of the summary are escaped. */
+export function renderMarkdown(summary: Summary): string {
+  const blocks = [
+    `# ${escapeMarkdown(summary.title)}`,
+    bullets(findings(summary)),
+    table(resultsTable(summary)),
+    ...differenceTables(summary).map(table),
+    table(settingsTable(summary)),
+    table(dataTable(summary)),
+    bullets(runFacts(summary).map(([name, value]) => `${name}: ${value}`)),
+  ];
+  return `${blocks.filter((block) => block !== '').join('\n\n')}\n`;
+}
+
+function table({ caption, head, rows, numeric }: Table): string {
+  if (rows.length === 0 || head.length < 2) return '';
+  const line = (cells: readonly string[]) => `| ${cells.map(escapeMarkdown).join(' | ')} |`;
+  const align = head.map((_, c) => (numeric && c > 0 ? '---:' : '---'));
+  return [
+    `**${escapeMarkdown(caption)}**`,
+    '',
+    line(head),
+    `| ${align.join(' | ')} |`,
+    ...rows.map(line),
+  ].join('\n');
+}
+
+const bullets = (lines: readonly string[]): string =>
+  lines.map((line) => `- ${escapeMarkdown(line)}`).join('\n');
+
+/** Everything that Markdown or the HTML inside it could read as more than text. */
+const escapeMarkdown = (text: string): string =>
+  text
+    .replace(/\p{Cc}+/gu, ' ')
+    .replace(/[\\`*_[\]|~]/g, '\\$&')
+    .replace(/&/g, '&amp;')
+    .replace(/</g, '&lt;')
+    .replace(/>/g, '&gt;');
