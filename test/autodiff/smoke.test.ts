@@ -1,5 +1,4 @@
 import {
-  add,
   checkpoint,
   floats,
   gelu,

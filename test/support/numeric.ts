@@ -12,11 +12,14 @@ import {
 import { inlineCheckpoints } from '../../src/kernels/inline.js';
 import { interpret } from '../../src/kernels/reference/backend.js';
 
-/** Runs a traced function on the reference, synchronously; the outputs' leaves. */
-export function run(f: Traceable, ...args: unknown[]): HostArray[] {
-  const tape = inlineCheckpoints(trace(f, ...args));
-  return [...interpret(tape, treeLeaves<HostArray>(args))];
+/** A function traced once at the shapes of `examples`, to be run on the reference many times. */
+export function traced(f: Traceable, ...examples: unknown[]): (...args: unknown[]) => HostArray[] {
+  const tape = inlineCheckpoints(trace(f, ...examples));
+  return (...args) => [...interpret(tape, treeLeaves<HostArray>(args))];
 }
+
+/** Runs a traced function on the reference, synchronously; the outputs' leaves. */
+export const run = (f: Traceable, ...args: unknown[]): HostArray[] => traced(f, ...args)(...args);
 
 /** The only output as numbers. */
 export const numbers = (f: Traceable, ...args: unknown[]): number[] =>

@@ -1,0 +1,390 @@
+/**
+ * For every primitive, strategies that make valid operands and parameters: shapes of rank 0 to 3
+ * with odd sizes, axes of size one and, where they are legal, of size zero.
+ *
+ * Where a primitive has kinks or singularities its operands stay away from them, by at least 0.2 in
+ * the operand, so that differences with steps of 0.002 mean something: `abs` and `sign` of 0, `floor`
+ * of whole numbers, `div` by 0, `log`, `sqrt` and `pow` at 0, ties of `max`, `min`, `reduceMax`,
+ * `argmax`, `lt` and `equal`. What holds at those points is tested one by one in `kinks.test.ts`.
+ */
+import fc from 'fast-check';
+import {
+  apply,
+  type DotParams,
+  floats,
+  type HostArray,
+  mul,
+  type Params,
+  type Primitive,
+  primitives,
+  range,
+  reduceSum,
+  type Shape,
+  sin,
+  sub,
+  tanh,
+  trace,
+  type Value,
+} from '../../../src/autodiff/index.js';
+import {
+  anyShape,
+  awayFromZero,
+  axisSize,
+  between,
+  boolArray,
+  generator,
+  integerArray,
+  integerBetween,
+  positiveSize,
+  type Random,
+  seeds,
+  shapeOf,
+  shuffled,
+  spacedArray,
+  uniformArray,
+  wordArray,
+} from '../../support/draw.js';
+import type { Case, Strategy } from './case.js';
+
+interface Application {
+  readonly inputs: readonly HostArray[];
+  readonly params?: Params;
+}
+
+type Build = (random: Random, shape: Shape) => Application;
+
+const find = (name: string): Primitive => {
+  const found = primitives.find((p) => p.name === name);
+  if (found === undefined) throw new Error(`no primitive is called ${name}`);
+  return found;
+};
+
+const show = (x: unknown): string =>
+  JSON.stringify(x, (k, v) => (k === 'tape' ? 'tape' : k === 'value' ? 'value' : v));
+
+/** Cases of one primitive from a shape and random draws. */
+function strategy(
+  name: string,
+  derivative: Strategy['derivative'],
+  build: Build,
+  shapes: fc.Arbitrary<Shape> = anyShape,
+): Strategy {
+  const primitive = find(name);
+  const cases = fc.tuple(shapes, seeds).map(([shape, seed]): Case => {
+    const { inputs, params = {} } = build(generator(seed), shape);
+    const operands = inputs.map((x) => `[${x.shape.join(',')}]`).join(' ');
+    return {
+      f: (xs) => apply(primitive, xs, params),
+      inputs,
+      seed,
+      note: `${name}${show(params)} ${operands}`,
+    };
+  });
+  return { cases, derivative };
+}
+
+type Draw = (random: Random, shape: Shape) => HostArray;
+
+const ordinary: Draw = (random, shape) => uniformArray(random, shape, -2, 2);
+const positive: Draw = (random, shape) => uniformArray(random, shape, 0.5, 3);
+const nonZero: Draw = (random, shape) => awayFromZero(random, shape, 0.5, 2);
+const wholeNumbers: Draw = (random, shape) => integerArray(random, shape, -3, 3);
+
+/** Two arrays that differ by 0.3 to 2 everywhere. */
+const apart = (random: Random, shape: Shape): HostArray[] => {
+  const x = ordinary(random, shape);
+  const gap = awayFromZero(random, shape, 0.3, 2);
+  return [
+    x,
+    floats(
+      Array.from(x.data, (v, i) => v + (gap.data[i] as number)),
+      shape,
+    ),
+  ];
+};
+
+const smooth = (name: string, ...draws: readonly Draw[]): Strategy =>
+  strategy(name, 'smooth', (random, shape) => ({ inputs: draws.map((d) => d(random, shape)) }));
+const discrete = (name: string, ...draws: readonly Draw[]): Strategy =>
+  strategy(name, 'none', (random, shape) => ({ inputs: draws.map((d) => d(random, shape)) }));
+const flatOf = (name: string, ...draws: readonly Draw[]): Strategy =>
+  strategy(name, 'zero', (random, shape) => ({ inputs: draws.map((d) => d(random, shape)) }));
+const pairs = (name: string, derivative: Strategy['derivative']): Strategy =>
+  strategy(name, derivative, (random, shape) => ({ inputs: apart(random, shape) }));
+
+/** Random axes of a shape, ascending. */
+const someAxes = (random: Random, shape: Shape): number[] =>
+  range(shape.length).filter(() => random() < 0.5);
+
+const reduction = (name: string, derivative: Strategy['derivative'], draw: Draw): Strategy =>
+  strategy(name, derivative, (random, shape) => ({
+    inputs: [draw(random, shape)],
+    params: { axes: someAxes(random, shape) },
+  }));
+
+/** A product with random numbers of batch, contracted and free axes in random places. */
+function dotCase(random: Random): { readonly params: DotParams; readonly shapes: [Shape, Shape] } {
+  const sizes = (count: number) => range(count).map(() => integerBetween(random, 1, 3));
+  const batch = sizes(integerBetween(random, 0, 1));
+  const contract = sizes(integerBetween(random, 0, 2));
+  const empty = random() < 0.1 && contract.length > 0;
+  if (empty) contract[0] = 0;
+  const place = (free: readonly number[]) => {
+    const labelled = shuffled(random, [
+      ...batch.map((size, i) => ({ size, kind: 'batch', i })),
+      ...contract.map((size, i) => ({ size, kind: 'contract', i })),
+      ...free.map((size, i) => ({ size, kind: 'free', i })),
+    ]);
+    const where = (kind: string, count: number) =>
+      range(count).map((i) => labelled.findIndex((l) => l.kind === kind && l.i === i));
+    return {
+      shape: labelled.map((l) => l.size),
+      batch: where('batch', batch.length),
+      contract: where('contract', contract.length),
+    };
+  };
+  const lhs = place(sizes(integerBetween(random, 0, 2)));
+  const rhs = place(sizes(integerBetween(random, 0, 2)));
+  return {
+    params: { contract: [lhs.contract, rhs.contract], batch: [lhs.batch, rhs.batch] },
+    shapes: [lhs.shape, rhs.shape],
+  };
+}
+
+/** A tape for `checkpoint`: two float results of different shape, and an operand used twice. */
+const heldTape = (shape: Shape) => {
+  const inner = ([x, y]: readonly Value[]) => {
+    const product = mul(sin(x as Value), y as Value);
+    return [sub(product, tanh(x as Value)), reduceSum(mul(product, y as Value))];
+  };
+  const zero = floats(new Float64Array(shape.reduce((n, d) => n * d, 1)), shape);
+  return trace((x: Value, y: Value) => inner([x, y]), zero, zero);
+};
+
+const sizesPlus = (random: Random, shape: Shape): number[] =>
+  shape.map(() => integerBetween(random, 0, 2));
+
+const structural: Readonly<Record<string, readonly Strategy[]>> = {
+  broadcast: [
+    strategy('broadcast', 'smooth', (random, shape) => {
+      const axes = someAxes(random, shape);
+      return {
+        inputs: [
+          ordinary(
+            random,
+            axes.map((a) => shape[a] as number),
+          ),
+        ],
+        params: { shape, axes },
+      };
+    }),
+  ],
+  reshape: [
+    strategy('reshape', 'smooth', (random, shape) => {
+      const size = shape.reduce((n, d) => n * d, 1);
+      const targets = [[size], [1, size], [size, 1], [...shape].reverse(), [1, ...shape, 1]];
+      const to = targets[integerBetween(random, 0, targets.length - 1)] as Shape;
+      return { inputs: [ordinary(random, shape)], params: { shape: to } };
+    }),
+  ],
+  transpose: [
+    strategy('transpose', 'smooth', (random, shape) => ({
+      inputs: [ordinary(random, shape)],
+      params: { permutation: shuffled(random, range(shape.length)) },
+    })),
+  ],
+  slice: [
+    strategy(
+      'slice',
+      'smooth',
+      (random, shape) => {
+        const start = shape.map((d) => integerBetween(random, 0, d));
+        const limit = shape.map((d, i) => integerBetween(random, start[i] as number, d));
+        const stride = shape.map(() => integerBetween(random, 1, 3));
+        return { inputs: [ordinary(random, shape)], params: { start, limit, stride } };
+      },
+      shapeOf(0, 3, fc.oneof(axisSize, fc.constant(7))),
+    ),
+  ],
+  pad: [
+    strategy('pad', 'smooth', (random, shape) => ({
+      inputs: [ordinary(random, shape)],
+      params: {
+        low: sizesPlus(random, shape),
+        high: sizesPlus(random, shape),
+        interior: sizesPlus(random, shape),
+      },
+    })),
+  ],
+  concat: [
+    strategy(
+      'concat',
+      'smooth',
+      (random, shape) => {
+        const axis = integerBetween(random, 0, shape.length - 1);
+        const parts = range(integerBetween(random, 1, 3)).map(() =>
+          shape.map((d, i) => (i === axis ? integerBetween(random, 0, 3) : d)),
+        );
+        return { inputs: parts.map((s) => ordinary(random, s)), params: { axis } };
+      },
+      shapeOf(1, 3),
+    ),
+  ],
+};
+
+const indexing: Readonly<Record<string, readonly Strategy[]>> = {
+  // Indices repeat, and some are outside the rows.
+  gather: [
+    strategy(
+      'gather',
+      'smooth',
+      (random, shape) => {
+        const indices = range(integerBetween(random, 0, 2)).map(() => integerBetween(random, 0, 3));
+        const rows = shape[0] as number;
+        return { inputs: [ordinary(random, shape), integerArray(random, indices, -1, rows)] };
+      },
+      shapeOf(1, 3),
+    ),
+  ],
+  scatterAdd: [
+    strategy('scatterAdd', 'smooth', (random, shape) => {
+      const rows = integerBetween(random, 0, 4);
+      const rank = integerBetween(random, 0, shape.length);
+      return {
+        inputs: [integerArray(random, shape.slice(0, rank), -1, rows), ordinary(random, shape)],
+        params: { rows },
+      };
+    }),
+  ],
+};
+
+const sources: Readonly<Record<string, readonly Strategy[]>> = {
+  constant: [
+    strategy('constant', 'none', (random, shape) => ({
+      inputs: [],
+      params: { value: ordinary(random, shape) },
+    })),
+  ],
+  iota: [
+    strategy(
+      'iota',
+      'none',
+      (random, shape) => ({
+        inputs: [],
+        params: { shape, axis: integerBetween(random, 0, shape.length - 1) },
+      }),
+      shapeOf(1, 3),
+    ),
+  ],
+  randomBits: [
+    strategy('randomBits', 'none', (random, shape) => ({
+      inputs: [wordArray(random, [...someAxes(random, shape), 2])],
+      params: { shape },
+    })),
+  ],
+  deriveKey: [
+    strategy('deriveKey', 'none', (random, shape) => ({
+      inputs: [wordArray(random, [...shape, 2]), integerArray(random, shape, 0, 2 ** 31 - 1)],
+      params: { purpose: random() < 0.5 ? 'split' : 'foldIn' },
+    })),
+  ],
+};
+
+const convertTo = (to: 'float' | 'int', derivative: Strategy['derivative'], draw: Draw) =>
+  strategy('convert', derivative, (random, shape) => ({
+    inputs: [draw(random, shape)],
+    params: { dtype: to },
+  }));
+
+/** Strategies by primitive name. A primitive without one fails the suite. */
+export const primitiveStrategies: Readonly<Record<string, readonly Strategy[]>> = {
+  add: [smooth('add', ordinary, ordinary), discrete('add', wholeNumbers, wholeNumbers)],
+  sub: [smooth('sub', ordinary, ordinary), discrete('sub', wholeNumbers, wholeNumbers)],
+  mul: [smooth('mul', ordinary, ordinary), discrete('mul', wholeNumbers, wholeNumbers)],
+  div: [smooth('div', ordinary, nonZero)],
+  neg: [smooth('neg', ordinary), discrete('neg', wholeNumbers)],
+  pow: [smooth('pow', positive, ordinary)],
+  abs: [smooth('abs', nonZero), discrete('abs', wholeNumbers)],
+  sign: [flatOf('sign', nonZero), discrete('sign', wholeNumbers)],
+  floor: [
+    flatOf('floor', (random, shape) =>
+      floats(
+        Array.from(wholeNumbers(random, shape).data, (n) => n + between(random, 0.2, 0.8)),
+        shape,
+      ),
+    ),
+  ],
+  exp: [smooth('exp', ordinary)],
+  log: [smooth('log', positive)],
+  sin: [smooth('sin', ordinary)],
+  cos: [smooth('cos', ordinary)],
+  tanh: [smooth('tanh', ordinary)],
+  erf: [smooth('erf', ordinary)],
+  sqrt: [smooth('sqrt', positive)],
+  max: [pairs('max', 'smooth'), discrete('max', wholeNumbers, wholeNumbers)],
+  min: [pairs('min', 'smooth'), discrete('min', wholeNumbers, wholeNumbers)],
+  lt: [pairs('lt', 'zero'), discrete('lt', wholeNumbers, wholeNumbers)],
+  equal: [pairs('equal', 'zero'), discrete('equal', wholeNumbers, wholeNumbers)],
+  select: [
+    smooth('select', boolArray, ordinary, ordinary),
+    discrete('select', boolArray, wholeNumbers, wholeNumbers),
+  ],
+  convert: [
+    convertTo('float', 'smooth', ordinary),
+    convertTo('int', 'zero', nonZero),
+    convertTo('float', 'none', wholeNumbers),
+    convertTo('float', 'none', boolArray),
+    convertTo('int', 'none', boolArray),
+  ],
+  bitsToUniform: [discrete('bitsToUniform', wordArray)],
+  bitsToNormal: [discrete('bitsToNormal', wordArray)],
+  stopGradient: [flatOf('stopGradient', ordinary)],
+  ...sources,
+  ...structural,
+  reduceSum: [
+    reduction('reduceSum', 'smooth', ordinary),
+    reduction('reduceSum', 'none', wholeNumbers),
+  ],
+  reduceMax: [
+    // −∞ of nothing has no derivative: no empty axes here.
+    strategy(
+      'reduceMax',
+      'smooth',
+      (random, shape) => ({
+        inputs: [spacedArray(random, shape)],
+        params: { axes: someAxes(random, shape) },
+      }),
+      shapeOf(0, 3, positiveSize),
+    ),
+    reduction('reduceMax', 'none', wholeNumbers),
+  ],
+  argmax: [
+    strategy(
+      'argmax',
+      'zero',
+      (random, shape) => ({
+        inputs: [spacedArray(random, shape)],
+        params: { axis: integerBetween(random, 0, shape.length - 1) },
+      }),
+      shapeOf(1, 3, positiveSize),
+    ),
+  ],
+  dot: [
+    strategy(
+      'dot',
+      'smooth',
+      (random) => {
+        const { params, shapes } = dotCase(random);
+        return { inputs: shapes.map((s) => ordinary(random, s)), params };
+      },
+      fc.constant([]),
+    ),
+  ],
+  ...indexing,
+  checkpoint: [
+    strategy('checkpoint', 'smooth', (random, shape) => ({
+      inputs: [ordinary(random, shape), ordinary(random, shape)],
+      params: { tape: heldTape(shape) },
+    })),
+  ],
+};
