@@ -5,7 +5,7 @@ import { heightScale } from '../../src/report/charts/heightScale.js';
 import { extent, lineChart } from '../../src/report/charts/lineChart.js';
 import { STYLE } from '../../src/report/html/style.js';
 import type { Markup } from '../../src/report/markup.js';
-import type { Curve, Landscape } from '../../src/report/summary.js';
+import type { Curve, Landscape, LandscapeSurface } from '../../src/report/summary.js';
 import { all, type Node, parse } from './page.js';
 
 const text = { id: 'chart', title: 'A title', description: 'A description.' };
@@ -123,6 +123,26 @@ test('the map puts the first row at the bottom and isolines where the loss cross
   expect(inside).toEqual([1.5, 2, 2.5, 3]);
   for (const y of expected) expect(found.some((one) => Math.abs(one - y) < 0.1)).toBe(true);
   for (const one of found) expect(expected.some((y) => Math.abs(one - y) < 0.1)).toBe(true);
+});
+
+test('no isoline follows the border of a hole', () => {
+  const axis = [0, 1, 2, 3, 4, 5];
+  const flat = {
+    method: 'a',
+    label: 'A',
+    loss: axis.map((y) => axis.map((x) => (x + y < 5 ? 3 : null))),
+  };
+  const other = { method: 'b', label: 'B', loss: axis.map(() => axis.map((x) => x)) };
+  const landscape: Landscape = { description: '', x: axis, y: axis, surfaces: [flat, other] };
+  const scale = heightScale(landscape);
+  if (scale === null) throw new Error('some losses are finite');
+  const isolines = (surface: LandscapeSurface) =>
+    all(drawn(heatMap(text, landscape, surface, scale)), 'path')
+      .filter((path) => path.attributes.class === 'isoline')
+      .flatMap((path) => corners(path.attributes.d))
+      .filter(([x = 0, y = 0]) => x > 0 && x < 230 && y > 0 && y < 230);
+  expect(isolines(flat)).toEqual([]);
+  expect(isolines(other).length).toBeGreaterThan(0);
 });
 
 test('one height scale reaches over all surfaces', () => {

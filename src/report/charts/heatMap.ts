@@ -1,7 +1,7 @@
 /** A loss surface from above: one square per grid point, isolines, and the colour bar. */
 import { contours } from 'd3-contour';
 import { scaleLinear } from 'd3-scale';
-import { element, type Markup } from '../markup.js';
+import { element, hundredths, type Markup } from '../markup.js';
 import { isMeasured, type Landscape, type LandscapeSurface } from '../summary.js';
 import { axes, type ChartText, pathData, svg, ticksOf } from './frame.js';
 import type { HeightScale } from './heightScale.js';
@@ -84,13 +84,34 @@ function isolines(landscape: Landscape, surface: LandscapeSurface, scale: Height
     const loss = surface.loss[row]?.[inside(i % (columns + 2), columns)];
     return isMeasured(loss) ? loss : Number.NaN;
   });
+  // A segment beside a missing loss would follow the hole, not a level: it is left out.
+  const known = (column: number, row: number) =>
+    [0, 1].every((dx) =>
+      [0, 1].every((dy) =>
+        Number.isFinite(
+          values[(Math.floor(row - 0.5) + dy) * (columns + 2) + Math.floor(column - 0.5) + dx],
+        ),
+      ),
+    );
   const toPixels = ([column = 0, row = 0]: readonly number[]) =>
-    [((column - 1) * SIDE) / columns, SIDE - ((row - 1) * SIDE) / rows] as const;
+    `${hundredths(((column - 1) * SIDE) / columns)},${hundredths(SIDE - ((row - 1) * SIDE) / rows)}`;
+  const segments = (ring: readonly (readonly number[])[]) =>
+    ring.slice(1).map((to, i) => {
+      const from = ring[i] ?? to;
+      const middle = [0, 1].map((k) => ((from[k] ?? 0) + (to[k] ?? 0)) / 2);
+      return known(middle[0] ?? 0, middle[1] ?? 0) ? { from, to } : null;
+    });
   const lines = contours()
     .size([columns + 2, rows + 2])
     .thresholds([...scale.levels])(values)
     .flatMap(({ coordinates }) => coordinates.flat())
-    .map((ring) => pathData(ring.map(toPixels), true))
+    .flatMap((ring) =>
+      segments(ring).map((segment, i, drawn) =>
+        segment === null
+          ? ''
+          : `${drawn[i - 1] ? '' : `M${toPixels(segment.from)}`}L${toPixels(segment.to)}`,
+      ),
+    )
     .join('');
   return element(
     'svg',

@@ -9,7 +9,13 @@ import { surfaceChart } from '../charts/surfaceChart.js';
 import { formatMeasured, inSentence } from '../format.js';
 import { element, type Markup } from '../markup.js';
 import { aggregateMetric, metricById, SEVERITIES } from '../metrics.js';
-import { isMeasured, type LandscapeSurface, type SeedRun, type Summary } from '../summary.js';
+import {
+  type Curve,
+  isMeasured,
+  type LandscapeSurface,
+  type SeedRun,
+  type Summary,
+} from '../summary.js';
 import { aggregateText } from '../tables.js';
 
 const figure = (heading: string, note: string, ...content: readonly (Markup | null)[]): Markup =>
@@ -85,13 +91,19 @@ export function lineFigures(summary: Summary): readonly Markup[] {
     asFractions(bandOverSeeds(runs.map((run) => run.validationCurve))),
   );
   const corruption = seriesOf(summary, (runs) => asFractions(corruptionPoints(runs)));
+  const gaps = (curve: (run: SeedRun) => Curve) =>
+    summary.methods.some(({ runs }) =>
+      runs.some((run) => curve(run).some(([, value]) => !isMeasured(value))),
+    )
+      ? '; where a seed has no finite number, over the others'
+      : '';
   const spread = 'mean ± standard deviation over seeds';
   const inPercent = (value: number) => percent(value / 100);
   return [
     chartFigure(
       loss,
       'Training loss',
-      `${spread}${averaged > 1 ? `; each point averages ${averaged} recorded steps` : ''}`,
+      `${spread}${averaged > 1 ? `; each point averages ${averaged} recorded steps` : ''}${gaps((run) => run.trainLossCurve)}`,
       lineChart({
         id: 'training-loss',
         title: 'Training loss by step',
@@ -107,7 +119,7 @@ export function lineFigures(summary: Summary): readonly Markup[] {
     chartFigure(
       validation,
       'Validation accuracy',
-      spread,
+      `${spread}${gaps((run) => run.validationCurve)}`,
       lineChart({
         id: 'validation-accuracy',
         title: 'Validation accuracy by step',
