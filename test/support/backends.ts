@@ -1,6 +1,11 @@
 /** The backends that tests run on, each with the precision that it is held to. */
-import type { Backend } from '../../src/kernels/index.js';
-import { referenceBackend } from '../../src/kernels/index.js';
+import {
+  type Backend,
+  gpujsAvailability,
+  gpujsBackend,
+  referenceBackend,
+} from '../../src/kernels/index.js';
+import { provideNodeWebgpu } from '../../src/kernels/nodeWebgpu.js';
 
 export interface TestBackend {
   readonly name: string;
@@ -10,7 +15,24 @@ export interface TestBackend {
   readonly open: () => Promise<Backend>;
 }
 
-/** Every backend that can run here. */
+/** Whether a missing WebGPU adapter fails the tests instead of leaving it out. */
+export const webgpuIsRequired = (process.env.FLATLORA_REQUIRE_WEBGPU ?? '') !== '';
+
+/** Why WebGPU cannot be tested here, or `undefined`. */
+export const webgpuMissing: string | undefined =
+  (await provideNodeWebgpu()) ?? (await gpujsAvailability('webgpu'));
+
+const FLOAT32 = 1e-5;
+
+/**
+ * Every backend that can run here. Where WebGPU is required it is always in the list, so that its
+ * tests fail when it cannot be opened.
+ */
 export const testBackends = (): readonly TestBackend[] => [
   { name: 'reference', tolerance: 1e-10, open: async () => referenceBackend() },
+  { name: 'gpujs-cpu', tolerance: FLOAT32, open: () => gpujsBackend('cpu') },
+  { name: 'gpujs-webasm', tolerance: FLOAT32, open: () => gpujsBackend('webasm') },
+  ...(webgpuMissing === undefined || webgpuIsRequired
+    ? [{ name: 'gpujs-webgpu', tolerance: FLOAT32, open: () => gpujsBackend('webgpu') }]
+    : []),
 ];
