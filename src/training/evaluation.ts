@@ -15,13 +15,16 @@ import { countRows, takeRows } from './batches.js';
 /** Traceable: parameters and a batch to numbers by name, each float[batch size]: one per example. */
 export type PerExample<P, X> = (params: P, batch: X) => Readonly<Record<string, Value>>;
 
-export interface Evaluator<X> {
+export interface Evaluator {
   /**
    * The mean of every number over all examples.
    * @param params host or device arrays; neither released nor changed.
-   * @param examples host arrays whose first axis counts the examples.
+   * @param examples the tree of a batch, of host arrays whose first axis counts all examples.
    */
-  readonly evaluate: (params: unknown, examples: X) => Promise<Readonly<Record<string, number>>>;
+  readonly evaluate: (
+    params: unknown,
+    examples: unknown,
+  ) => Promise<Readonly<Record<string, number>>>;
   readonly dispose: () => Promise<void>;
 }
 
@@ -37,7 +40,7 @@ export function evaluator<P, X>(
   perExample: PerExample<P, X>,
   backend: Backend,
   { batchSize }: { readonly batchSize: number },
-): Evaluator<X> {
+): Evaluator {
   if (!Number.isInteger(batchSize) || batchSize < 1) {
     throw new FlatloraError(
       'argument',

@@ -3,7 +3,7 @@ import { FlatloraError, type Loss, scalar, type Value } from '../autodiff/index.
 import type { Backend, DeviceArray } from '../kernels/index.js';
 import { firstNonFinite, type NamedArguments } from './firstNonFinite.js';
 import type { DeviceState } from './programs.js';
-import { lossAndGradient, trainingContext } from './step.js';
+import { lossAndGradient, NOT_FINITE_FROM, trainingContext } from './step.js';
 
 export interface FailedStep<P, X> {
   readonly plan: {
@@ -24,10 +24,11 @@ export interface FailedStep<P, X> {
 export async function explainFailure<P, X>(failed: FailedStep<P, X>): Promise<FlatloraError> {
   const { plan, backend, state, key, step, loss } = failed;
   const { totalSteps, microBatches = 1 } = plan;
+  const what = Math.abs(loss) < NOT_FINITE_FROM ? ' but its gradient is not finite' : '';
   const message = (where: string) =>
     new FlatloraError(
       'not-finite',
-      `train: at step ${step} the loss is ${loss}${Number.isFinite(loss) ? ' but its gradient is not finite' : ''}; ${where}; the last good checkpoint is kept`,
+      `train: at step ${step} the loss is ${loss}${what}; ${where}; the last good checkpoint is kept`,
     );
   const atStep = scalar(step, 'int');
   for (let micro = 0; micro < microBatches; micro++) {

@@ -216,16 +216,18 @@ export async function train<P, X, H>(
       const done = step + 1;
       await breathe();
 
-      const last = done >= totalSteps || signal?.aborted === true;
+      // Asked anew after every wait: the signal may have come meanwhile.
+      const stopping = () => done >= totalSteps || signal?.aborted === true;
       const due = (every: number | undefined) => every !== undefined && done % every === 0;
-      if (last || due(readEvery) || due(checkpoints?.every) || due(evaluation?.every)) {
+      if (stopping() || due(readEvery) || due(checkpoints?.every) || due(evaluation?.every)) {
         await readReports();
       }
       if (evaluation && (due(evaluation.every) || done >= totalSteps)) {
         const metrics = await evaluation.evaluate(state.params, done);
         observe({ kind: 'evaluated', step: done, metrics });
       }
-      if (last) {
+      if (stopping()) {
+        await readReports();
         const reason = done >= totalSteps ? 'completed' : 'interrupted';
         const onHost = await save(done);
         observe({ kind: 'finished', reason, step: done, totalSteps });

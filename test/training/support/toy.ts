@@ -99,3 +99,7 @@ export function toyPlan(
     runKey: key(42),
   };
 }
+
+/** How the run of `child.ts` keeps its state. */
+export const CHECKPOINT_EVERY = 4;
+export const CONFIGURATION = { task: 'toy', backend: 'reference' };
