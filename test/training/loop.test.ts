@@ -266,6 +266,25 @@ describe('a loss that is not finite', () => {
     },
   );
 
+  test.each(testBackends().map((b) => [b.name, b] as const))(
+    'is found on %s',
+    async (_, { open }) => {
+      const backend = await open();
+      for (const [bad, loss] of [
+        [-1, 'NaN'],
+        [0, '-Infinity'],
+      ] as const) {
+        await expect(
+          train(
+            plan(logLoss, (step) => (step === 3 ? [bad, 2] : [1, 2])),
+            backend,
+          ),
+        ).rejects.toThrow(`at step 3 the loss is ${loss}; first not finite: equation 1 of 3`);
+      }
+      await backend.dispose();
+    },
+  );
+
   test('in the data, it is the data that is named', async () => {
     const loss: Loss<Params, Value> = ({ scale: { w } }, x) => reduceSum(mul(w, x));
     await expect(
