@@ -20,6 +20,10 @@ export const RULES = {
   data: { rooms: ['autodiff'], packages: PURE, node: 'always' },
   checkpoints: { rooms: ['autodiff'], packages: PURE, node: 'always' },
   report: { rooms: LIBRARY, packages: [...PURE, 'd3-scale', 'd3-contour'], node: 'never' },
-  main: { rooms: [...LIBRARY, 'report'], packages: [...PURE, ...GPU], node: 'always' },
+  main: {
+    rooms: [...LIBRARY, 'report'],
+    packages: [...PURE, 'cli-progress', 'tinypool'],
+    node: 'always',
+  },
   '.': { rooms: LIBRARY, packages: [], node: 'never' },
 };

@@ -1,4 +1,5 @@
 /** Backends, and the compilation of traced functions for them. */
+export * from './auto.js';
 export * from './backend.js';
 export * from './compile.js';
 export * from './gpujs/backend.js';

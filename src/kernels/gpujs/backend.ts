@@ -1,15 +1,25 @@
 /**
  * The gpujs backend: every primitive as a gpu.js kernel, in one of gpu.js's modes. The readable one,
  * and the one that runs anywhere.
+ *
+ * Its limits: floats are float32 (`cpu` computes in float64 and rounds what it stores); integers are
+ * held as float32, so they are exact within ±2²⁴ and an array has at most 2²⁴ elements; `sin` and
+ * `cos` are NaN beyond |x| = 10⁵ outside `cpu`; `argmax` of an array with NaN is unspecified.
+ * NaN and ±∞ go through every operation as IEEE 754 says on `cpu` and `webasm`. Shading languages
+ * allow compilers to assume that there are none: the kernels are written so that they pass on
+ * `webgpu` and `webgl2` too (tested on SwiftShader), but a driver may still lose them, and numbers
+ * below 2⁻¹²⁶ may count as zero.
  */
 import { GPU } from 'gpu.js';
 import {
+  type Aval,
   avalOfHost,
   FlatloraError,
   flatData,
   type HostArray,
   hostArray,
   normalTable,
+  showAval,
   sizeOf,
   storage,
   type Var,
@@ -57,6 +67,7 @@ export async function gpujsBackend(mode: GpuJsMode): Promise<Backend> {
   let bytes = 0;
   let buffers = 0;
   let peakBytes = 0;
+  let disposed = false;
   const count = (arrays: number, size: number) => {
     buffers += arrays;
     bytes += size;
@@ -66,10 +77,8 @@ export async function gpujsBackend(mode: GpuJsMode): Promise<Backend> {
   const table = device.upload(normalTable);
   count(1, normalTable.byteLength);
 
-  const hold = (
-    like: { shape: readonly number[]; dtype: DeviceArray['dtype'] },
-    handle: Memory,
-  ) => {
+  const hold = (like: Aval, handle: Memory) => {
+    requireFitting(name, like);
     const array: DeviceArray = {
       _tag: 'DeviceArray',
       backend: name,
@@ -81,7 +90,11 @@ export async function gpujsBackend(mode: GpuJsMode): Promise<Backend> {
     count(1, 4 * floatsOf(array));
     return array;
   };
+  const requireOpen = () => {
+    if (disposed) throw new FlatloraError('backend', `${name}: the backend was disposed before`);
+  };
   const memoryOf = (array: DeviceArray): Memory => {
+    requireOpen();
     if (!live.has(requireOwn(name, array))) {
       throw new FlatloraError('backend', `${name}: the array was released or donated before`);
     }
@@ -97,6 +110,7 @@ export async function gpujsBackend(mode: GpuJsMode): Promise<Backend> {
     name,
     precision: 32,
     upload: (array) => {
+      requireOpen();
       const like = avalOfHost(array);
       const data = flatData(array);
       if (like.dtype === 'int') requireSmall(name, data);
@@ -106,11 +120,22 @@ export async function gpujsBackend(mode: GpuJsMode): Promise<Backend> {
     release,
     memory: () => ({ buffers, bytes, peakBytes }),
     compile: async (tape): Promise<Executable> => {
+      requireOpen();
       const plan = planTape(tape, { maxReads: MAX_READS[mode] });
+      for (const v of [...plan.inputs, ...plan.kernels.map((k) => k.output)]) {
+        requireFitting(name, v);
+      }
+      for (const { variable, value } of plan.constants) {
+        requireFitting(name, variable);
+        if (variable.dtype === 'int') requireSmall(name, flatData(value));
+      }
       const program = buildProgram(gpu, mode, device, table, plan);
+      let ended = false;
       count(program.constantCount, program.constantBytes);
       return {
         run: async (inputs, donated) => {
+          if (ended) throw new FlatloraError('backend', `${name}: the program was disposed before`);
+          requireSignature(name, plan.inputs, inputs);
           const results = await program.run(inputs.map(memoryOf));
           peakBytes = Math.max(peakBytes, bytes + program.intermediateBytes);
           inputs.forEach((x, i) => {
@@ -120,18 +145,44 @@ export async function gpujsBackend(mode: GpuJsMode): Promise<Backend> {
         },
         describe: () => `${printPlan(plan)}\n\n${program.describe()}`,
         dispose: () => {
+          if (ended) return;
+          ended = true;
           count(-program.constantCount, -program.constantBytes);
           program.dispose();
         },
       };
     },
     dispose: async () => {
+      if (disposed) return;
       for (const array of [...live]) release(array);
+      disposed = true;
       device.free(table);
+      count(-1, -normalTable.byteLength);
       await device.settle();
       await gpu.destroy();
     },
   };
+}
+
+/** Positions in an array are float32 numbers. */
+function requireFitting(name: string, like: Aval): void {
+  if (floatsOf(like) > LARGEST_INTEGER) {
+    throw new FlatloraError(
+      'argument',
+      `${name}: ${showAval(like)} takes ${floatsOf(like)} floats, more than the 2^24 that kernels can count`,
+    );
+  }
+}
+
+function requireSignature(
+  name: string,
+  expected: readonly Aval[],
+  given: readonly DeviceArray[],
+): void {
+  const [want, got] = [expected, given].map((list) => list.map(showAval).join(', '));
+  if (want !== got) {
+    throw new FlatloraError('argument', `${name}: program of (${want}) was given (${got})`);
+  }
 }
 
 function requireSmall(name: string, data: ArrayLike<number>): void {

@@ -60,13 +60,19 @@ function intermediateBytes(launches: readonly Launch[]): number {
 /** Kernel objects by source: layers of one shape share them. */
 function kernelCache(make: (source: KernelSource) => KernelFunction) {
   const made = new Map<string, KernelFunction>();
-  return (source: KernelSource): KernelFunction => {
-    const key = `${source.output.join()} ${source.source}`;
-    const known = made.get(key);
-    if (known !== undefined) return known;
-    const fresh = make(source);
-    made.set(key, fresh);
-    return fresh;
+  return {
+    of: (source: KernelSource): KernelFunction => {
+      const key = `${source.output.join()} ${source.source}`;
+      const known = made.get(key);
+      if (known !== undefined) return known;
+      const fresh = make(source);
+      made.set(key, fresh);
+      return fresh;
+    },
+    destroy: () => {
+      for (const kernel of made.values()) (kernel as unknown as { destroy: () => void }).destroy();
+      made.clear();
+    },
   };
 }
 
@@ -142,7 +148,7 @@ interface ProgramParts {
 
 /** One fused pipeline for the whole plan. */
 function pipelineRunner({ gpu, plan, launches, constants, memory }: ProgramParts) {
-  const kernelOf = kernelCache(
+  const kernels = kernelCache(
     ({ source, output }) =>
       gpu.createKernel(source, { output: [...output] }) as unknown as KernelFunction,
   );
@@ -156,13 +162,13 @@ function pipelineRunner({ gpu, plan, launches, constants, memory }: ProgramParts
     for (const { kernel, source } of launches) {
       const reads = kernel.reads.map((v) => values.get(v.id));
       const table = source.usesNormalTable ? [args.at(-1)] : [];
-      values.set(kernel.output.id, kernelOf(source)(...reads, ...table));
+      values.set(kernel.output.id, kernels.of(source)(...reads, ...table));
     }
     const flat = new Map(launches.map((l) => [l.kernel.output.id, l.source.output.length === 1]));
     return results.map((v) => {
       const value = values.get(v.id);
       // Results with two or three axes would come back as nested arrays.
-      return flat.get(v.id) ? value : kernelOf({ ...COPY, output: [floatsOf(v)] })(value);
+      return flat.get(v.id) ? value : kernels.of({ ...COPY, output: [floatsOf(v)] })(value);
     });
   };
   // gpu.js asks the function for its number of parameters.
@@ -202,7 +208,7 @@ function launchRunner(
   mode: GpuJsMode,
   device: Device,
 ) {
-  const kernelOf = kernelCache(({ source, output }) => residentKernel(gpu, source, output));
+  const kernels = kernelCache(({ source, output }) => residentKernel(gpu, source, output));
   let checked = false;
   return {
     run: async (inputs: readonly Memory[]): Promise<readonly Memory[]> => {
@@ -212,7 +218,7 @@ function launchRunner(
         values.set(v.id, known[i]);
       });
       for (const [i, { kernel, source, dies }] of launches.entries()) {
-        const build = kernelOf(source);
+        const build = kernels.of(source);
         const reads = kernel.reads.map((v) => values.get(v.id));
         const table = source.usesNormalTable ? [known.at(-1)] : [];
         const result = build(...reads, ...table);
@@ -231,7 +237,7 @@ function launchRunner(
         return value instanceof Float32Array ? value : Promise.resolve(value as never);
       });
     },
-    dispose: () => undefined,
+    dispose: kernels.destroy,
   };
 }
 

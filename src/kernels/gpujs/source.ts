@@ -16,7 +16,7 @@ import {
   quotient,
   times,
 } from '../plan/position.js';
-import { arithmetic, type GpuJsMode, literal } from './math.js';
+import { arithmetic, type GpuJsMode, isShader, literal, numberSource, type Scope } from './math.js';
 import { type Halves, halvesOf, threefrySource } from './threefry.js';
 
 /** What gpu.js needs to build a kernel. */
@@ -69,7 +69,19 @@ export function printKernel(kernel: Kernel, mode: GpuJsMode): KernelSource {
     block.names.set(key, name);
     return name;
   };
-  const scope = { local, mode };
+  // Shading languages fold constants and have no ∞, so it is made while the kernel runs.
+  const specials = new Map<string, string>();
+  const special = (name: string, inShaders: string, elsewhere: string): string => {
+    if (!isShader(mode)) return elsewhere;
+    specials.set(name, inShaders);
+    return name;
+  };
+  const scope: Scope = {
+    local,
+    mode,
+    infinity: () => special('infinity', 'Math.sqrt(this.thread.x + 4.0) * 3.0e38', 'Infinity'),
+    nan: () => special('nan', 'Math.sqrt(-1.0 - this.thread.x)', '(Infinity - Infinity)'),
+  };
 
   // ------------------------------------------------------------ positions
   /** What a loop variable is at this point: a name, and how far ahead of it an unrolled term is. */
@@ -123,9 +135,10 @@ export function printKernel(kernel: Kernel, mode: GpuJsMode): KernelSource {
   countUses(kernel.body);
 
   const value = (e: Expression): string => {
-    if (e.kind === 'number') return literal(e.value);
+    if (e.kind === 'number') return numberSource(e.value, scope);
     if (e.kind === 'load') return `${argument.get(e.buffer.id)}[${index(e.buffer, e.at)}]`;
-    if (e.kind === 'position') return `(${position(e.at)})`;
+    // In a local it is a float: gpu.js would go on with integer arithmetic.
+    if (e.kind === 'position') return remember(e, () => `(${position(e.at)})`);
     if (e.kind === 'fold' || (uses.get(e) ?? 0) > 1) return remember(e, () => compute(e));
     return compute(e);
   };
@@ -255,10 +268,11 @@ export function printKernel(kernel: Kernel, mode: GpuJsMode): KernelSource {
         throw new Error(`gpujs: ${e.kind} is no random word`);
     }
   };
-  /** The halves of a number below 2²⁴. */
+  /** The halves of a number within ±2²⁴, as a 32-bit word. */
   const split = (text: string): Halves => {
     const high = local(`Math.floor(${text} / 65536.0)`);
-    return { high, low: local(`${text} - ${high} * 65536.0`) };
+    const low = local(`${text} - ${high} * 65536.0`);
+    return { high: local(`${high} < 0.0 ? ${high} + 65536.0 : ${high}`), low };
   };
 
   // ------------------------------------------------------------ loops
@@ -276,13 +290,16 @@ export function printKernel(kernel: Kernel, mode: GpuJsMode): KernelSource {
   const fold = ({ fold: kind, loops, body }: Extract<Expression, { kind: 'fold' }>): string => {
     const total = `s${count++}`;
     const where = `w${count++}`;
-    block.lines.push(`let ${total} = ${kind === 'sum' ? '0.0' : '-Infinity'};`);
+    const start = kind === 'sum' ? '0.0' : numberSource(Number.NEGATIVE_INFINITY, scope);
+    block.lines.push(`let ${total} = ${start};`);
     if (kind === 'argmax') block.lines.push(`let ${where} = 0.0;`);
     const step = () => {
       const text = value(body);
       if (kind === 'sum') block.lines.push(`${total} += ${text};`);
-      else if (kind === 'max') block.lines.push(`${total} = Math.max(${total}, ${text});`);
-      else {
+      else if (kind === 'max') {
+        const greater = (arithmetic.max as (typeof arithmetic)[string])([total, text], scope);
+        block.lines.push(`${total} = ${greater};`);
+      } else {
         const v = local(text);
         const k = loops[0] === undefined ? '0.0' : loops[0].name;
         block.lines.push(`${where} = ${v} > ${total} ? ${k} : ${where};`);
@@ -364,7 +381,11 @@ export function printKernel(kernel: Kernel, mode: GpuJsMode): KernelSource {
   ];
   const source = [
     `function (${names.join(', ')}) {`,
-    ...indent([...block.lines, `return ${result};`]),
+    ...indent([
+      ...[...specials].map(([name, text]) => `const ${name} = ${text};`),
+      ...block.lines,
+      `return ${result};`,
+    ]),
     '}',
   ].join('\n');
   return { source, output, usesNormalTable };
@@ -380,7 +401,6 @@ function threadAxes(
   mode: GpuJsMode,
   define: (name: string, text: string) => void,
 ): readonly number[] {
-  const size = axes.reduce((n, a) => n * a.size, 1);
   const wide = axes.filter((a) => a.size > 1);
   for (const a of axes) if (a.size <= 1) define(a.name, '0');
   if (wide.length === 0) return [1];
@@ -406,8 +426,5 @@ function threadAxes(
       }
     });
   });
-  if (size > 2 ** 24) {
-    throw new Error(`gpujs: an array of ${size} elements is over the limit of 2^24`);
-  }
   return output;
 }

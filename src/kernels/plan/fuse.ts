@@ -37,6 +37,8 @@ const COST: Readonly<Record<string, number>> = {
 };
 /** Arithmetic up to this cost is repeated rather than stored. */
 const TRIVIAL = 4;
+/** Expressions nest no deeper: shader compilers give up at some depth. */
+const DEEPEST = 64;
 
 export interface FusionLimits {
   /** Most buffers that one kernel may read. */
@@ -73,6 +75,7 @@ export function storedVariables(tape: Tape, { maxReads }: FusionLimits): Readonl
   const stored = new Set<number>();
   // What computing a variable inside its user costs per element, and which buffers that reads.
   const cost = new Map<number, number>();
+  const depth = new Map<number, number>();
   const reads = new Map<number, ReadonlySet<number>>();
   const readsOf = (v: Var): ReadonlySet<number> =>
     stored.has(v.id) || !definitions.has(v.id) ? new Set([v.id]) : (reads.get(v.id) ?? new Set());
@@ -98,7 +101,7 @@ export function storedVariables(tape: Tape, { maxReads }: FusionLimits): Readonl
     const { primitive, outputs: results } = equation;
     const result = results[0] as Var;
     const { id } = result;
-    if (outputs.has(id)) return true;
+    if (outputs.has(id) || (depth.get(id) ?? 0) >= DEEPEST) return true;
     if (SOURCES.has(primitive.name) || MOVES.has(primitive.name)) return false;
     if (STORED.has(primitive.name)) return true;
     const final = finalUses(id);
@@ -109,7 +112,7 @@ export function storedVariables(tape: Tape, { maxReads }: FusionLimits): Readonl
       const inPlace =
         users.size === 1 &&
         only !== undefined &&
-        !only.repeated &&
+        !final.some((f) => f.repeated) &&
         !movedToOutput(id) &&
         only.use.equation.primitive.scalar !== undefined;
       return !inPlace;
@@ -135,9 +138,11 @@ export function storedVariables(tape: Tape, { maxReads }: FusionLimits): Readonl
     const rows = throughReshapes(inputs[0] as Var, definitions);
     if (definitions.has(rows.id)) stored.add(rows.id);
   }
-  for (const equation of tape.equations) {
+  const visit = (equation: Equation): void => {
     const { primitive, inputs, outputs: results } = equation;
     const result = results[0] as Var;
+    const below = inputs.map((v) => (stored.has(v.id) ? 0 : (depth.get(v.id) ?? 0)));
+    depth.set(result.id, Math.max(0, ...below) + (MOVES.has(primitive.name) ? 0 : 1));
     const own =
       MOVES.has(primitive.name) || SOURCES.has(primitive.name) ? 0 : (COST[primitive.name] ?? 2);
     const inherited = inputs.reduce(
@@ -161,6 +166,11 @@ export function storedVariables(tape: Tape, { maxReads }: FusionLimits): Readonl
         : together(),
     );
     if (mustStore(equation)) stored.add(result.id);
+  };
+  // Storing a variable late can add a buffer to kernels that were within bounds: look again.
+  for (let before = -1; before < stored.size; ) {
+    before = stored.size;
+    tape.equations.forEach(visit);
   }
   return stored;
 }

@@ -69,12 +69,24 @@ export const times = (a: Position, factor: number): Position =>
         terms: a.terms.map((t) => ({ ...t, coefficient: t.coefficient * factor })),
       };
 
-/** The least and greatest value. */
+/**
+ * The least and greatest value of an atom. Where a guard's other side is taken, a quotient or
+ * remainder may be asked of a negative position; like JavaScript's they then round towards zero.
+ */
+function atomBounds(atom: Atom): readonly [number, number] {
+  if (atom.kind === 'loop') return [0, atom.size - 1];
+  const [low, high] = bounds(atom.of);
+  return atom.kind === 'quotient'
+    ? [Math.trunc(low / atom.by), Math.trunc(high / atom.by)]
+    : [low < 0 ? 1 - atom.by : 0, high > 0 ? atom.by - 1 : 0];
+}
+
+/** The least and greatest value, or a wider range. */
 export function bounds({ constant, terms }: Position): readonly [number, number] {
   return terms.reduce<readonly [number, number]>(
     ([low, high], { atom, coefficient }) => {
-      const reach = coefficient * (atom.size - 1);
-      return [low + Math.min(reach, 0), high + Math.max(reach, 0)];
+      const [a, b] = atomBounds(atom).map((end) => coefficient * end) as [number, number];
+      return [low + Math.min(a, b), high + Math.max(a, b)];
     },
     [constant, constant],
   );

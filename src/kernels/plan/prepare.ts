@@ -13,6 +13,7 @@ import {
   input,
   linearise,
   lookUp,
+  pad,
   range,
   reduceSum,
   reshape,
@@ -23,10 +24,12 @@ import {
   type Value,
 } from '../../autodiff/index.js';
 
-/** Sums longer than this are split. */
+/** Sums longer than this are split, for more threads … */
 const LONG_SUM = 1024;
-/** … unless there are at least so many of them. */
+/** … unless there are at least so many of them … */
 const MANY = 256;
+/** … but those longer than this are always split, for accuracy. */
+const VERY_LONG_SUM = 8192;
 
 /** The greatest divisor of n that is at most its square root. */
 function nearSquareDivisor(n: number): number {
@@ -38,11 +41,16 @@ function splitSum(x: Value, axes: readonly number[]): Value | undefined {
   const folded = axes.reduce((n, a) => n * (x.shape[a] as number), 1);
   const kept = range(x.shape.length).filter((a) => !axes.includes(a));
   const keptShape = kept.map((a) => x.shape[a] as number);
-  if (folded <= LONG_SUM || sizeOf(keptShape) >= MANY) return undefined;
-  const outer = nearSquareDivisor(folded);
-  if (outer === 1) return undefined;
-  const flat = reshape(transpose(x, [...kept, ...axes]), [...keptShape, outer, folded / outer]);
-  return reduceSum(reduceSum(flat, -1), -1);
+  if (folded <= (sizeOf(keptShape) >= MANY ? VERY_LONG_SUM : LONG_SUM)) return undefined;
+  const flat = reshape(transpose(x, [...kept, ...axes]), [...keptShape, folded]);
+  const divisor = nearSquareDivisor(folded);
+  // A length without a fair divisor is filled up with zeros.
+  const outer = divisor * 16 >= Math.sqrt(folded) ? divisor : Math.floor(Math.sqrt(folded));
+  const inner = Math.ceil(folded / outer);
+  const none = keptShape.map(() => 0);
+  const missing = outer * inner - folded;
+  const whole = missing === 0 ? flat : pad(flat, [...none, 0], [...none, missing]);
+  return reduceSum(reduceSum(reshape(whole, [...keptShape, outer, inner]), -1), -1);
 }
 
 function joinFew(operands: readonly Value[], axis: number, few: number): Value {

@@ -1,0 +1,147 @@
+/**
+ * The main job: adapt a pre-trained vision transformer to new handwriting with few labels, by full
+ * fine-tuning, LoRA and Flat-LoRA, several seeds each; measure, compare, and report.
+ */
+import { mkdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { SingleBar } from 'cli-progress';
+import { FlatloraError, orThrow } from '../autodiff/index.js';
+import { writeBytesAtomically } from '../checkpoints/node/index.js';
+import { renderHtml, renderText } from '../report/index.js';
+import { abortOnInterrupt, showDuration } from '../training/node/index.js';
+import { chooseBackend } from './backend.js';
+import { corruptedTestSets, loadTarget } from './data.js';
+import type { Effort, Job } from './job.js';
+import { METHODS } from './methods.js';
+import { HELP, type Options, readOptions } from './options.js';
+import { runJobs } from './pool.js';
+import { summarise } from './summary.js';
+import { timeSteps } from './timing.js';
+import { loadWeights, weightsFile } from './weights.js';
+
+const FULL: Effort = {
+  steps: 200,
+  batchSize: 32,
+  samples: 10,
+  lanczosIterations: 12,
+  points: 13,
+  measure: true,
+};
+const QUICK: Effort = { ...FULL, steps: 60, samples: 4, lanczosIterations: 6, points: 7 };
+
+const say = (line: string) => process.stderr.write(`${line}\n`);
+
+/** A bar with the time left on a terminal, a line every ten seconds elsewhere. */
+function overallProgress() {
+  const start = performance.now();
+  const left = (done: number) =>
+    done > 0 ? showDuration(((performance.now() - start) / 1000) * (1 / done - 1)) : '…';
+  if (process.stderr.isTTY) {
+    const bar = new SingleBar({ format: 'runs {bar} {percentage}% | {left} left' });
+    bar.start(1000, 0, { left: '…' });
+    return {
+      update: (done: number) => bar.update(Math.round(1000 * done), { left: left(done) }),
+      stop: () => bar.stop(),
+    };
+  }
+  let said = performance.now();
+  return {
+    update: (done: number) => {
+      if (performance.now() - said < 10_000) return;
+      said = performance.now();
+      say(`runs: ${(100 * done).toFixed(0)} %, ${left(done)} left`);
+    },
+    stop: () => undefined,
+  };
+}
+
+const write = async (file: string, text: string): Promise<void> =>
+  orThrow(await writeBytesAtomically(file, new TextEncoder().encode(text))());
+
+async function run(options: Options, args: readonly string[]): Promise<number> {
+  const out = path.resolve(options.out);
+  await mkdir(out, { recursive: true });
+  const data = await loadTarget({
+    dataDir: options.dataDir,
+    allowDownload: !options.offline,
+    say,
+  });
+  for (const { role, name, split, source } of data.facts)
+    say(`${role}: ${name}, ${split}; ${source}`);
+  const base = await loadWeights(weightsFile(data.origin));
+  const backend = await chooseBackend(options.backend);
+  say(`backend: ${backend.name} (${backend.reason})`);
+
+  const effort = options.quick ? QUICK : FULL;
+  const corrupted = corruptedTestSets(data.test);
+  const dataName = `${data.origin} target, fixed split`;
+  const jobs = METHODS.flatMap((method) =>
+    Array.from(
+      { length: options.seeds },
+      (_, seed): Job => ({
+        method,
+        seed,
+        effort,
+        backend: backend.name,
+        out,
+        landscape: seed === 0 && method.name !== 'full',
+        base,
+        data: { train: data.train, validation: data.validation, test: data.test, corrupted },
+        dataName,
+      }),
+    ),
+  );
+  const { signal, dispose } = abortOnInterrupt();
+  const bar = overallProgress();
+  const results = await runJobs(jobs, {
+    signal,
+    progress: bar.update,
+    ...(options.threads !== undefined && { threads: options.threads }),
+  });
+  bar.stop();
+  dispose();
+  if (results.some((r) => r.reason === 'interrupted')) {
+    say('stopped; the same command goes on from here');
+    return 130;
+  }
+  say('timing steps side by side');
+  const timing = await timeSteps(METHODS, base, data.train, backend.name, {
+    rounds: options.quick ? 10 : 25,
+    batchSize: effort.batchSize,
+  });
+  const { version } = JSON.parse(
+    await readFile(new URL('../../package.json', import.meta.url), 'utf8'),
+  ) as { version: string };
+  const summary = summarise({
+    methods: METHODS,
+    results: METHODS.map((_, m) => results.slice(m * options.seeds, (m + 1) * options.seeds)),
+    timing,
+    data,
+    base,
+    effort,
+    backend,
+    version,
+    command: ['npm start --', ...args].join(' '),
+    date: new Date().toISOString(),
+  });
+  await write(path.join(out, 'summary.json'), `${JSON.stringify(summary, null, 1)}\n`);
+  await write(path.join(out, 'report.html'), renderHtml(summary));
+  process.stdout.write(`${renderText(summary)}\n`);
+  say(`report: ${path.join(out, 'report.html')}`);
+  return 0;
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  try {
+    const options = readOptions(args, process.env);
+    if (options !== undefined) return await run(options, args);
+    process.stdout.write(HELP);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof FlatloraError)) throw error;
+    say(`flatlora: ${error.message}`);
+    return 2;
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2));

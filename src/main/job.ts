@@ -1,0 +1,322 @@
+/** One run of the main job: fine-tune with one method and one seed, then measure the result. */
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import path from 'node:path';
+import {
+  evaluationContext,
+  foldIn,
+  type HostArray,
+  hostArray,
+  key,
+  orThrow,
+  treeLeaves,
+} from '../autodiff/index.js';
+import type { Json } from '../checkpoints/index.js';
+import { nodeCheckpoints, writeBytesAtomically } from '../checkpoints/node/index.js';
+import {
+  filterNormalisedDirection,
+  lossSurface,
+  meanLossRise,
+  topHessianEigenvalue,
+} from '../flatlora/index.js';
+import { backendByName, programRunner } from '../kernels/index.js';
+import type { Measured, SeedRun } from '../report/index.js';
+import {
+  adamW,
+  chain,
+  clipByGlobalNorm,
+  cosineSchedule,
+  evaluator,
+  observeAll,
+  shuffledBatches,
+  takeRows,
+  train,
+} from '../training/index.js';
+import { adapterOf, type HostTree, type Method, objective } from './methods.js';
+import { type Batch, type HostWeights, scores, taskLoss, type Weights } from './model.js';
+import { saveArrays } from './weights.js';
+
+/** How much is done: the whole job, or a quick look. */
+export interface Effort {
+  readonly steps: number;
+  readonly batchSize: number;
+  /** Draws of ε for the mean loss rise. */
+  readonly samples: number;
+  readonly lanczosIterations: number;
+  /** Points along each axis of a loss surface. */
+  readonly points: number;
+  /** Whether the model is measured on the test set (not when settings are being chosen). */
+  readonly measure: boolean;
+}
+
+/** σ at which the mean loss rise of every model is measured. */
+export const MEASURED_SIGMA = 0.1;
+
+export interface Job {
+  readonly method: Method;
+  readonly seed: number;
+  readonly effort: Effort;
+  readonly backend: string;
+  /** Where checkpoints, results and adapters of the run go. */
+  readonly out: string;
+  /** Whether to compute a loss surface. */
+  readonly landscape: boolean;
+  readonly base: HostWeights;
+  readonly data: {
+    readonly train: Batch<HostArray>;
+    readonly validation: Batch<HostArray>;
+    readonly test: Batch<HostArray>;
+    readonly corrupted: readonly Batch<HostArray>[];
+  };
+  /** What the data is, to be part of the run's identity. */
+  readonly dataName: string;
+}
+
+export interface Surface {
+  readonly coordinates: readonly number[];
+  readonly losses: readonly (readonly number[])[];
+}
+
+/** What a run gives; `liveBytes` are device bytes between two steps. */
+export interface JobResult {
+  readonly reason: 'completed' | 'interrupted';
+  readonly run?: SeedRun & { readonly liveBytes: number };
+  readonly surface?: Surface;
+}
+
+/** How far a run is, from 0 to 1. */
+export type JobProgress = (done: number) => void;
+
+/** Copies that crossed a thread border have lost ndarray's methods. */
+export const revive = <T>(tree: T): T => {
+  const walk = (node: unknown): unknown => {
+    if (Array.isArray(node)) return node.map(walk);
+    if (typeof node !== 'object' || node === null) return node;
+    if ('data' in node && 'stride' in node) {
+      const array = node as HostArray;
+      return hostArray(array.data, array.shape);
+    }
+    return Object.fromEntries(Object.entries(node).map(([k, v]) => [k, walk(v)]));
+  };
+  return walk(tree) as T;
+};
+
+const identityOf = ({ method, seed, effort, backend, dataName }: Job): Json => ({
+  method: method.name,
+  settings: { ...method.settings },
+  seed,
+  effort: { ...effort },
+  backend,
+  data: dataName,
+});
+
+const median = (xs: readonly number[]): Measured => {
+  const sorted = [...xs].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? null;
+};
+
+/** Training's share of a run's time, for the progress bar. */
+const TRAINING_SHARE = 0.6;
+
+/**
+ * Runs a job. A finished one is found again by its result file, an interrupted one by its checkpoint,
+ * and goes on from there to the same bytes.
+ */
+export async function runJob(
+  job: Job,
+  signal: AbortSignal,
+  progress: JobProgress,
+): Promise<JobResult> {
+  const { method, seed, effort, out } = job;
+  const name = `${method.name}-${seed}`;
+  const resultFile = path.join(out, 'runs', `${name}.json`);
+  const identity = identityOf(job);
+  const before = await finishedResult(resultFile, identity);
+  if (before !== undefined) return before;
+
+  const { train: labelled, validation } = job.data;
+  const backend = await backendByName(job.backend);
+  try {
+    const adapter = adapterOf(method.name, method.settings);
+    const seedKey = key(seed);
+    const { adapters, base } = orThrow(adapter.init(job.base, foldIn(seedKey, 0)));
+    const order = shuffledBatches(
+      foldIn(seedKey, 1),
+      labelled.labels.shape[0] as number,
+      effort.batchSize,
+    );
+    const loss = objective<Weights, Batch>(base, adapter, method.settings, taskLoss);
+    const effective = orThrow(adapter.effective(base));
+    const { evaluate: validate, dispose } = evaluator(
+      (params: HostTree, batch: Batch) =>
+        scores(effective(params as never, evaluationContext()) as Weights, batch),
+      backend,
+      { batchSize: 100 },
+    );
+    const curve: [number, number][] = [];
+    const validationCurve: [number, number][] = [];
+    const times: number[] = [];
+    let last = 0;
+    let liveBytes = 0;
+    const { reason, state } = await train<unknown, Batch, HostTree>(
+      {
+        loss: loss as never,
+        optimiser: chain(
+          clipByGlobalNorm(1),
+          adamW({
+            learningRate: cosineSchedule(method.settings.learningRate, {
+              totalSteps: effort.steps,
+              warmUpSteps: Math.ceil(0.03 * effort.steps),
+            }),
+          }),
+        ),
+        params: adapters,
+        totalSteps: effort.steps,
+        batch: (step) => takeRows(labelled, order(step)),
+        runKey: foldIn(seedKey, 2),
+      },
+      backend,
+      {
+        signal,
+        checkpoints: {
+          store: nodeCheckpoints(path.join(out, 'checkpoints', name)),
+          every: 50,
+          configuration: identity,
+        },
+        evaluation: {
+          every: Math.max(10, Math.floor(effort.steps / 4)),
+          evaluate: async (params) => validate(params, validation as never),
+        },
+        observe: observeAll((event) => {
+          const now = performance.now();
+          if (event.kind === 'step') {
+            curve.push([event.step, event.loss]);
+            if (last > 0) times.push((now - last) / 1000);
+            if (liveBytes === 0) liveBytes = backend.memory().bytes;
+            last = now;
+            progress((TRAINING_SHARE * (event.step + 1)) / effort.steps);
+          }
+          if (event.kind === 'evaluated') {
+            validationCurve.push([event.step, event.metrics.accuracy as number]);
+            last = 0;
+          }
+        }),
+      },
+    );
+    await dispose();
+    if (reason === 'interrupted') return { reason };
+    await saveArrays(
+      path.join(await folder(out, 'adapters'), `${name}.safetensors`),
+      adapter.toArrays(state.params),
+      {
+        method: method.name,
+        seed: String(seed),
+        settings: JSON.stringify(method.settings),
+      },
+    );
+
+    const merged = orThrow(adapter.merge(base, state.params));
+    const measured = await measure(job, merged, backend, (share) =>
+      progress(TRAINING_SHARE + (1 - TRAINING_SHARE) * share),
+    );
+    const result: JobResult = {
+      reason,
+      run: {
+        seed,
+        ...measured.scores,
+        trainLossCurve: curve,
+        validationCurve,
+        finalTrainLoss: measured.trainLoss,
+        secondsPerStep: median(times),
+        trainedParameters: treeLeaves<HostArray>(state.params).reduce((n, a) => n + a.size, 0),
+        extraBytes: null,
+        liveBytes,
+      },
+      ...(measured.surface && { surface: measured.surface }),
+    };
+    await folder(out, 'runs');
+    const text = JSON.stringify({ identity, result });
+    orThrow(await writeBytesAtomically(resultFile, new TextEncoder().encode(text))());
+    await rm(path.join(out, 'checkpoints', name), { recursive: true, force: true });
+    return result;
+  } finally {
+    await backend.dispose();
+  }
+}
+
+const folder = async (out: string, name: string): Promise<string> => {
+  const made = path.join(out, name);
+  await mkdir(made, { recursive: true });
+  return made;
+};
+
+async function finishedResult(file: string, identity: Json): Promise<JobResult | undefined> {
+  if (!existsSync(file)) return undefined;
+  const saved = JSON.parse(await readFile(file, 'utf8')) as { identity: Json; result: JobResult };
+  return JSON.stringify(saved.identity) === JSON.stringify(identity) ? saved.result : undefined;
+}
+
+/** Everything that is measured of a trained model, at its merged weights. */
+async function measure(
+  { data, effort, landscape }: Job,
+  merged: unknown,
+  backend: Parameters<typeof programRunner>[0],
+  progress: JobProgress,
+) {
+  const runner = programRunner(backend);
+  const { evaluate, dispose } = evaluator(scores, backend, { batchSize: 128 });
+  const onTrain = await evaluate(merged, data.train as never);
+  const trainLoss = onTrain.loss as number;
+  const none = {
+    targetAccuracy: null,
+    testLoss: null,
+    corruption: [],
+    topHessianEigenvalue: null,
+    meanLossRise: null,
+  };
+  if (!effort.measure) {
+    await dispose();
+    return { scores: none, trainLoss };
+  }
+  const onTest = await evaluate(merged, data.test as never);
+  const corruption: number[] = [];
+  for (const set of data.corrupted) {
+    corruption.push((await evaluate(merged, set as never)).accuracy as number);
+    progress(0.1 * corruption.length);
+  }
+  await dispose();
+  const probe = [data.train];
+  const rise = await meanLossRise(runner, taskLoss, merged, probe, {
+    sigma: MEASURED_SIGMA,
+    samples: effort.samples,
+    key: key(101),
+  });
+  progress(0.6);
+  const top = await topHessianEigenvalue(runner, taskLoss, merged, probe, {
+    key: key(102),
+    tolerance: 0.01,
+    maxIterations: effort.lanczosIterations,
+  });
+  progress(0.8);
+  const surface = landscape
+    ? await lossSurface(
+        runner,
+        taskLoss,
+        merged,
+        probe,
+        [filterNormalisedDirection(merged, key(103)), filterNormalisedDirection(merged, key(104))],
+        { points: effort.points, range: 0.5 },
+      )
+    : undefined;
+  return {
+    scores: {
+      targetAccuracy: onTest.accuracy as number,
+      testLoss: onTest.loss as number,
+      corruption,
+      topHessianEigenvalue: top.eigenvalue,
+      meanLossRise: rise.rise,
+    },
+    trainLoss,
+    surface,
+  };
+}

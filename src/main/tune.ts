@@ -1,0 +1,109 @@
+/**
+ * How the settings in `methods.ts` were chosen: every method on the same grid of learning rates,
+ * Flat-LoRA also on a grid of σ, LoRA also on ranks; scored on the validation split, never on the
+ * test set.
+ *
+ *     npm run build && node dist/main/tune.js --data DIR --out tuning
+ */
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { orThrow } from '../autodiff/index.js';
+import { writeBytesAtomically } from '../checkpoints/node/index.js';
+import { mean, standardDeviation } from '../report/index.js';
+import { abortOnInterrupt } from '../training/node/index.js';
+import { loadTarget } from './data.js';
+import type { Effort, Job } from './job.js';
+import { METHODS, type Method } from './methods.js';
+import { runJobs } from './pool.js';
+import { loadWeights, weightsFile } from './weights.js';
+
+const EFFORT: Effort = {
+  steps: 200,
+  batchSize: 32,
+  samples: 0,
+  lanczosIterations: 0,
+  points: 0,
+  measure: false,
+};
+/** Seeds that the main job does not use. */
+const SEEDS = [100, 101, 102];
+const LEARNING_RATES = {
+  full: [3e-4, 1e-3, 3e-3],
+  lora: [1e-3, 3e-3, 1e-2],
+  'flat-lora': [3e-3, 1e-2],
+};
+const RANKS = [4, 8, 16];
+const SIGMAS = [0.05, 0.15, 0.3, 0.5];
+
+const say = (line: string) => process.stderr.write(`${line}\n`);
+
+/** Every setting that is tried, as a method of its own. */
+function candidates(): readonly Method[] {
+  return METHODS.flatMap((method) =>
+    LEARNING_RATES[method.name].flatMap((learningRate): readonly Method[] => {
+      const settings = { ...method.settings, learningRate };
+      if (method.name === 'lora')
+        return RANKS.map((rank) => ({ ...method, settings: { ...settings, rank } }));
+      if (method.name === 'flat-lora')
+        return SIGMAS.map((sigma) => ({ ...method, settings: { ...settings, sigma } }));
+      return [{ ...method, settings }];
+    }),
+  );
+}
+
+const { values } = parseArgs({
+  options: { data: { type: 'string' }, out: { type: 'string', default: 'tuning' } },
+});
+const data = await loadTarget({
+  dataDir: values.data ?? process.env.FLATLORA_DATA,
+  allowDownload: false,
+  say,
+});
+const base = await loadWeights(weightsFile(data.origin));
+const tried = candidates();
+const jobs = tried.flatMap((method, i) =>
+  SEEDS.map(
+    (seed): Job => ({
+      method,
+      seed,
+      effort: EFFORT,
+      backend: 'gpujs-webasm',
+      out: path.join(values.out, String(i)),
+      landscape: false,
+      base,
+      data: { ...data, corrupted: [] },
+      dataName: `${data.origin} target, fixed split`,
+    }),
+  ),
+);
+const { signal } = abortOnInterrupt();
+let shown = 0;
+const results = await runJobs(jobs, {
+  signal,
+  progress: (done) => {
+    if (done - shown < 0.02) return;
+    shown = done;
+    say(`${(100 * done).toFixed(0)} %`);
+  },
+});
+const rows = tried.map((method, i) => {
+  const scores = results
+    .slice(i * SEEDS.length, (i + 1) * SEEDS.length)
+    .map((r) => r.run?.validationCurve.at(-1)?.[1] ?? Number.NaN);
+  return {
+    method: method.name,
+    ...method.settings,
+    validation: mean(scores),
+    deviation: standardDeviation(scores),
+  };
+});
+await mkdir(values.out, { recursive: true });
+const text = `${JSON.stringify({ data: data.origin, seeds: SEEDS, steps: EFFORT.steps, rows }, null, 1)}\n`;
+orThrow(
+  await writeBytesAtomically(
+    path.join(values.out, 'tuning.json'),
+    new TextEncoder().encode(text),
+  )(),
+);
+for (const row of rows) say(JSON.stringify(row));
