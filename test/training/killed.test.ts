@@ -25,12 +25,18 @@ interface Ended {
 /** Runs the child in `folder`; `watch` may send signals when it sees an event. */
 async function runChild(
   folder: string,
-  pause: number,
+  { pause = 1, hold = STEPS }: { readonly pause?: number; readonly hold?: number },
   watch: (event: TrainingEvent, child: ChildProcess) => void = () => undefined,
 ): Promise<Ended> {
   const child = spawn(
     process.execPath,
-    ['--import', here('tsLoader.mjs'), here('child.ts'), folder, String(STEPS), String(pause)],
+    [
+      '--import',
+      here('tsLoader.mjs'),
+      here('child.ts'),
+      folder,
+      ...[STEPS, pause, hold].map(String),
+    ],
     { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NODE_OPTIONS: '' } },
   );
   const events: TrainingEvent[] = [];
@@ -88,12 +94,16 @@ test('kill −9 at random moments loses at most the work since the last checkpoi
     const atSaving = round % 2 === 1;
     let seen = 0;
     let toKill = true;
-    const { events, signal, stderr } = await runChild(folder, 1, (event, child) => {
-      if (event.kind !== 'step' || ++seen < survives || !toKill) return;
-      if (atSaving && (event.step + 1) % CHECKPOINT_EVERY !== 0) return;
-      toKill = false;
-      child.kill('SIGKILL');
-    });
+    const { events, signal, stderr } = await runChild(
+      folder,
+      { hold: saved + survives + 8 },
+      (event, child) => {
+        if (event.kind !== 'step' || ++seen < survives || !toKill) return;
+        if (atSaving && (event.step + 1) % CHECKPOINT_EVERY !== 0) return;
+        toKill = false;
+        child.kill('SIGKILL');
+      },
+    );
     const [started] = events;
     if (started?.kind !== 'started') throw new Error(`the run did not start: ${stderr}`);
     expect(started.passedOver).toEqual([]);
@@ -110,14 +120,14 @@ test('kill −9 at random moments loses at most the work since the last checkpoi
 });
 
 test('Ctrl-C finishes the step, saves and ends well; a second run goes on to the same bytes', async () => {
-  const first = await runChild(folder, 1, (event, child) => {
+  const first = await runChild(folder, { hold: 12 }, (event, child) => {
     if (event.kind === 'step' && event.step === 9) child.kill('SIGINT');
   });
   expect(first).toMatchObject({ code: 0, signal: null });
   const [saved, finished] = first.events.slice(-2);
   expect(finished).toMatchObject({ kind: 'finished', reason: 'interrupted' });
   expect(saved).toMatchObject({ kind: 'saved' });
-  const second = await runChild(folder, 0);
+  const second = await runChild(folder, {});
   expect(second.events[0]).toMatchObject({
     kind: 'started',
     step: saved?.kind === 'saved' ? saved.step : Number.NaN,
@@ -127,7 +137,7 @@ test('Ctrl-C finishes the step, saves and ends well; a second run goes on to the
 
 test('a second Ctrl-C kills', async () => {
   let pressed = false;
-  const { signal, events } = await runChild(folder, 30_000, (event, child) => {
+  const { signal, events } = await runChild(folder, { pause: 30_000 }, (event, child) => {
     if (event.kind !== 'started' || pressed) return;
     pressed = true;
     // The first one is being waited for by a step of thirty seconds; again until the process is gone.
