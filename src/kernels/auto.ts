@@ -1,6 +1,6 @@
 /**
  * Choosing a backend: by name, which never falls back, or the fastest that works here, which says
- * what it took and why.
+ * what it took and why. In Node use `node.ts`, which brings WebGPU along.
  */
 import {
   FlatloraError,
@@ -15,16 +15,11 @@ import {
 import type { Backend } from './backend.js';
 import { evaluate } from './compile.js';
 import { gpujsBackend } from './gpujs/backend.js';
-import { provideNodeWebgpu } from './nodeWebgpu.js';
 import { referenceBackend } from './reference/backend.js';
 
 /** The backends, fastest first as far as one can say without measuring. */
 const MAKERS: Readonly<Record<string, () => Promise<Backend>>> = {
-  'gpujs-webgpu': async () => {
-    const missing = await provideNodeWebgpu();
-    if (missing !== undefined) throw new FlatloraError('backend', `gpujs-webgpu: ${missing}`);
-    return gpujsBackend('webgpu');
-  },
+  'gpujs-webgpu': () => gpujsBackend('webgpu'),
   'gpujs-webasm': () => gpujsBackend('webasm'),
   'gpujs-webgl2': () => gpujsBackend('webgl2'),
   'gpujs-cpu': () => gpujsBackend('cpu'),
@@ -61,7 +56,7 @@ async function selfTest(backend: Backend): Promise<boolean> {
   const results = await Promise.all(
     [backend, referenceBackend()].map(async (b) => flatData((await evaluate(f, b, x)) as never)),
   );
-  const [given, expected] = results as [ArrayLike<number>, ArrayLike<number>];
+  const [given, expected] = results as unknown as [ArrayLike<number>, ArrayLike<number>];
   return Array.from(expected).every((e, i) => Math.abs(e - (given[i] as number)) < 1e-5);
 }
 

@@ -19,7 +19,8 @@ import {
   meanLossRise,
   topHessianEigenvalue,
 } from '../flatlora/index.js';
-import { backendByName, programRunner } from '../kernels/index.js';
+import { programRunner } from '../kernels/index.js';
+import { nodeBackendByName } from '../kernels/node.js';
 import type { Measured, SeedRun } from '../report/index.js';
 import {
   adamW,
@@ -135,7 +136,7 @@ export async function runJob(
   if (before !== undefined) return before;
 
   const { train: labelled, validation } = job.data;
-  const backend = await backendByName(job.backend);
+  const backend = await nodeBackendByName(job.backend);
   try {
     const adapter = adapterOf(method.name, method.settings);
     const seedKey = key(seed);

@@ -1,6 +1,7 @@
 /** What a step of each method costs, measured side by side on an otherwise idle machine. */
 import { foldIn, type HostArray, key, orThrow, treeMap } from '../autodiff/index.js';
-import { backendByName, compile, type DeviceArray, release } from '../kernels/index.js';
+import { compile, type DeviceArray, release } from '../kernels/index.js';
+import { nodeBackendByName } from '../kernels/node.js';
 import { adamW, initialState, takeRows, trainStep } from '../training/index.js';
 import { adapterOf, type Method, objective } from './methods.js';
 import { type Batch, type HostWeights, taskLoss, type Weights } from './model.js';
@@ -24,7 +25,7 @@ export async function timeSteps(
   backendName: string,
   { rounds, batchSize }: { readonly rounds: number; readonly batchSize: number },
 ): Promise<readonly StepTiming[]> {
-  const backend = await backendByName(backendName);
+  const backend = await nodeBackendByName(backendName);
   const batch = takeRows(
     labelled,
     Array.from({ length: batchSize }, (_, i) => i),
