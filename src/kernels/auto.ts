@@ -7,6 +7,9 @@ import {
   flatData,
   floats,
   grad,
+  key,
+  matmul,
+  normal,
   reduceSum,
   softmax,
   square,
@@ -33,7 +36,7 @@ export const backendNames: readonly string[] = Object.keys(MAKERS);
  * @throws FlatloraError (rejection) when there is none of that name, or when it cannot run here.
  */
 export async function backendByName(name: string): Promise<Backend> {
-  const make = MAKERS[name];
+  const make = Object.hasOwn(MAKERS, name) ? MAKERS[name] : undefined;
   if (make === undefined) {
     throw new FlatloraError(
       'backend',
@@ -45,29 +48,32 @@ export async function backendByName(name: string): Promise<Backend> {
 
 export interface ChosenBackend {
   readonly backend: Backend;
-  /** Why this one: what the others lack. */
+  /** One line: what was taken, and why not a faster one. */
   readonly reason: string;
 }
 
-/** Whether a backend gets the gradient of a small function right. */
-async function selfTest(backend: Backend): Promise<boolean> {
-  const x = floats([0.5, -1, 2, 0.25]);
-  const f = (v: Value): Value => grad((w: Value) => reduceSum(square(softmax(w))))(v);
-  const results = await Promise.all(
-    [backend, referenceBackend()].map(async (b) => flatData((await evaluate(f, b, x)) as never)),
-  );
-  const [given, expected] = results as unknown as [ArrayLike<number>, ArrayLike<number>];
-  return Array.from(expected).every((e, i) => Math.abs(e - (given[i] as number)) < 1e-5);
-}
+/** A product, a softmax, its gradient, random numbers: a training step in small. */
+const sample = (x: Value, k: Value) => ({
+  gradient: grad((w: Value) => reduceSum(square(softmax(matmul(w, normal(k, [3, 5]))))))(x),
+  noise: normal(k, [7]),
+});
+const SAMPLE = floats([0.5, -1, 2, 0.25, 1.5, -0.75], [2, 3]);
 
-/** WebGPU on a software adapter is right, but slower than WebAssembly. */
-async function isSoftwareAdapter(): Promise<boolean> {
-  const { gpu } = (globalThis as { navigator?: { gpu?: GpuLike } }).navigator ?? {};
-  const info = (await gpu?.requestAdapter())?.info;
-  return (
-    info?.isFallbackAdapter === true ||
-    /swiftshader|llvmpipe|lavapipe|software/i.test(`${info?.device} ${info?.description}`)
+/** Why a backend's results cannot be trusted, or `undefined` where the sample comes out right. */
+export async function selfTest(backend: Backend): Promise<string | undefined> {
+  const [given, expected] = await Promise.all(
+    [backend, referenceBackend()].map(async (b) => {
+      const { gradient, noise } = await evaluate(sample, b, SAMPLE, key(7));
+      return { gradient: [...flatData(gradient as never)], noise: [...flatData(noise as never)] };
+    }),
   );
+  const worst = Math.max(
+    ...(expected?.gradient ?? []).map((e, i) => Math.abs(e - (given?.gradient[i] ?? Number.NaN))),
+  );
+  if (!(worst <= 1e-5)) return `its self-test was off by ${worst}`;
+  return given?.noise.join() === expected?.noise.join()
+    ? undefined
+    : 'its self-test gave other random numbers';
 }
 
 interface GpuLike {
@@ -80,24 +86,52 @@ interface GpuLike {
   } | null>;
 }
 
-/** The first backend, fastest first, that is there and passes a short self-test. */
-export async function autoBackend(): Promise<ChosenBackend> {
-  const passed: string[] = [];
-  for (const name of backendNames) {
-    try {
-      const backend = await backendByName(name);
-      const software = name === 'gpujs-webgpu' && (await isSoftwareAdapter());
-      if (!software && (await selfTest(backend))) {
-        const reason =
-          passed.length === 0 ? 'the fastest kind' : `the fastest that works: ${passed.join('; ')}`;
-        return { backend, reason };
-      }
-      await backend.dispose();
-      passed.push(software ? `${name}: only a software adapter` : `${name}: failed its self-test`);
-    } catch (error) {
-      if (!(error instanceof FlatloraError)) throw error;
-      passed.push(error.message);
-    }
+/** WebGPU on a software adapter is right, but slower than WebAssembly. */
+async function isSoftwareAdapter(): Promise<boolean> {
+  const { gpu } = (globalThis as { navigator?: { gpu?: GpuLike } }).navigator ?? {};
+  const info = (await gpu?.requestAdapter())?.info;
+  return (
+    info?.isFallbackAdapter === true ||
+    /swiftshader|llvmpipe|lavapipe|software/i.test(`${info?.device} ${info?.description}`)
+  );
+}
+
+/** The backend of that name where it is worth taking, else why not. */
+async function tryOut(name: string): Promise<Backend | string> {
+  if (name === 'gpujs-webgpu' && (await isSoftwareAdapter())) {
+    return `${name}: only a software adapter, used when asked for by name`;
   }
-  throw new FlatloraError('backend', `autoBackend: no backend works here (${passed.join('; ')})`);
+  let backend: Backend | undefined;
+  try {
+    backend = await backendByName(name);
+    const wrong = await selfTest(backend);
+    if (wrong === undefined) return backend;
+    await backend.dispose();
+    return `${name}: ${wrong}`;
+  } catch (cause) {
+    // Drivers fail in ways of their own; whatever it was, the next backend is tried.
+    await backend?.dispose();
+    const [line] = String(cause instanceof Error ? cause.message : cause).split('\n');
+    return line?.startsWith(name) ? line : `${name}: ${line}`;
+  }
+}
+
+/**
+ * The first backend, fastest first, that is there and passes a short self-test.
+ * @throws FlatloraError (rejection) when none does, with each one's reason.
+ */
+export async function autoBackend(): Promise<ChosenBackend> {
+  const passedOver: string[] = [];
+  for (const name of backendNames) {
+    const tried = await tryOut(name);
+    if (typeof tried !== 'string') {
+      const reason = ['passed its self-test', ...passedOver].join('; ');
+      return { backend: tried, reason };
+    }
+    passedOver.push(tried);
+  }
+  throw new FlatloraError(
+    'backend',
+    `autoBackend: no backend works here (${passedOver.join('; ')})`,
+  );
 }
