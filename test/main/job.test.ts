@@ -1,0 +1,133 @@
+/**
+ * A run of the main job, small: same seed, same bytes; stopped and resumed, same bytes; what
+ * Flat-LoRA keeps beyond LoRA.
+ */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { flatten, type HostArray, key } from '../../src/autodiff/index.js';
+import { drawnDigits } from '../../src/data/index.js';
+import { batchOf } from '../../src/main/data.js';
+import { type Effort, type Job, runJob } from '../../src/main/job.js';
+import { METHODS, type MethodName } from '../../src/main/methods.js';
+import { MODEL, TARGET_MODULES } from '../../src/main/model.js';
+import { initVisionTransformer } from '../../src/models/index.js';
+
+const EFFORT: Effort = {
+  steps: 6,
+  batchSize: 8,
+  samples: 2,
+  lanczosIterations: 2,
+  points: 3,
+  measure: false,
+};
+
+const digits = batchOf(drawnDigits({ hand: 'slanted', count: 40, key: key(3) }));
+const base = initVisionTransformer(MODEL, key(4));
+
+// Programs are compiled anew for each run, which takes seconds on a busy machine.
+const PATIENCE = 300_000;
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'flatlora-job-'));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const jobFor = (method: MethodName, out: string, effort: Partial<Effort> = {}): Job => ({
+  method: METHODS.find((m) => m.name === method) as (typeof METHODS)[number],
+  seed: 1,
+  effort: { ...EFFORT, ...effort },
+  backend: 'gpujs-webasm',
+  out: path.join(folder, out),
+  landscape: effort.measure === true,
+  base,
+  data: { train: digits, validation: digits, test: digits, corrupted: [digits] },
+  dataName: 'drawn for a test',
+});
+
+const never = new AbortController().signal;
+const adapterBytes = (job: Job): Promise<Buffer> =>
+  readFile(path.join(job.out, 'adapters', `${job.method.name}-${job.seed}.safetensors`));
+
+test(
+  'two runs write identical adapters, and so does one that was stopped and resumed',
+  async () => {
+    const [first, second, third] = ['a', 'b', 'c'].map((out) => jobFor('flat-lora', out)) as [
+      Job,
+      Job,
+      Job,
+    ];
+    await runJob(first, never, () => undefined);
+    await runJob(second, never, () => undefined);
+
+    const stop = new AbortController();
+    const stopped = await runJob(third, stop.signal, (done) => {
+      if (done > 0.25) stop.abort();
+    });
+    expect(stopped.reason).toBe('interrupted');
+    const resumed = await runJob(third, never, () => undefined);
+    expect(resumed.reason).toBe('completed');
+    // It did go on from the checkpoint instead of starting again.
+    expect((resumed.run?.trainLossCurve[0]?.[0] as number) > 0).toBe(true);
+
+    const expected = await adapterBytes(first);
+    expect(expected.length).toBeGreaterThan(1000);
+    expect((await adapterBytes(second)).equals(expected)).toBe(true);
+    expect((await adapterBytes(third)).equals(expected)).toBe(true);
+  },
+  PATIENCE,
+);
+
+test(
+  'another seed or another method gives other adapters',
+  async () => {
+    const [flat, lora] = [jobFor('flat-lora', 'a'), jobFor('lora', 'b')];
+    const other = { ...jobFor('flat-lora', 'c'), seed: 2 };
+    for (const job of [flat, lora, other]) await runJob(job, never, () => undefined);
+    const expected = await adapterBytes(flat);
+    expect((await adapterBytes(lora)).equals(expected)).toBe(false);
+    expect((await adapterBytes(other)).equals(expected)).toBe(false);
+  },
+  PATIENCE,
+);
+
+test(
+  'between steps Flat-LoRA keeps the row norms of the adapted layers beyond LoRA, and no more',
+  async () => {
+    const live = async (method: MethodName) =>
+      (await runJob(jobFor(method, method), never, () => undefined)).run?.liveBytes as number;
+    const { leaves, paths } = flatten<HostArray>(base);
+    const rows = paths.reduce(
+      (sum, p, i) =>
+        TARGET_MODULES.some((m) => p.endsWith(`${m}.weight`))
+          ? sum + ((leaves[i] as HostArray).shape[0] as number)
+          : sum,
+      0,
+    );
+    expect(rows).toBe(MODEL.depth * (5 * 48 + 192));
+    // The key is there in both: it is an argument of every step.
+    expect((await live('flat-lora')) - (await live('lora'))).toBe(4 * rows);
+  },
+  PATIENCE,
+);
+
+test(
+  'a finished run is measured in every way that the report shows, and found again',
+  async () => {
+    const job = jobFor('lora', 'a', { measure: true });
+    const result = await runJob(job, never, () => undefined);
+    expect(result.run?.corruption).toHaveLength(1);
+    expect(result.run?.targetAccuracy).toBe(result.run?.corruption[0]);
+    expect(Number.isFinite(result.run?.meanLossRise)).toBe(true);
+    expect(Number.isFinite(result.run?.topHessianEigenvalue)).toBe(true);
+    expect(result.surface?.losses).toHaveLength(3);
+    // The middle of the surface is the model itself.
+    expect(result.surface?.losses[1]?.[1]).toBeCloseTo(result.run?.finalTrainLoss as number, 5);
+    const again = await runJob(job, never, () => {
+      throw new Error('a finished run must not run again');
+    });
+    expect(JSON.stringify(again)).toBe(JSON.stringify(result));
+  },
+  PATIENCE,
+);
