@@ -9,14 +9,10 @@
  */
 import fc from 'fast-check';
 import {
-  apply,
   type DotParams,
   floats,
   type HostArray,
   mul,
-  type Params,
-  type Primitive,
-  primitives,
   range,
   reduceSum,
   type Shape,
@@ -27,68 +23,28 @@ import {
   type Value,
 } from '../../../src/autodiff/index.js';
 import {
-  anyShape,
   awayFromZero,
-  axisSize,
   between,
   boolArray,
-  generator,
-  integerArray,
   integerBetween,
   positiveSize,
   type Random,
-  seeds,
   shapeOf,
   shuffled,
   spacedArray,
-  uniformArray,
   wordArray,
 } from '../../support/draw.js';
-import type { Case, Strategy } from './case.js';
-
-interface Application {
-  readonly inputs: readonly HostArray[];
-  readonly params?: Params;
-}
-
-type Build = (random: Random, shape: Shape) => Application;
-
-const find = (name: string): Primitive => {
-  const found = primitives.find((p) => p.name === name);
-  if (found === undefined) throw new Error(`no primitive is called ${name}`);
-  return found;
-};
-
-const show = (x: unknown): string =>
-  JSON.stringify(x, (k, v) => (k === 'tape' ? 'tape' : k === 'value' ? 'value' : v));
-
-/** Cases of one primitive from a shape and random draws. */
-function strategy(
-  name: string,
-  derivative: Strategy['derivative'],
-  build: Build,
-  shapes: fc.Arbitrary<Shape> = anyShape,
-): Strategy {
-  const primitive = find(name);
-  const cases = fc.tuple(shapes, seeds).map(([shape, seed]): Case => {
-    const { inputs, params = {} } = build(generator(seed), shape);
-    const operands = inputs.map((x) => `[${x.shape.join(',')}]`).join(' ');
-    return {
-      f: (xs) => apply(primitive, xs, params),
-      inputs,
-      seed,
-      note: `${name}${show(params)} ${operands}`,
-    };
-  });
-  return { cases, derivative };
-}
-
-type Draw = (random: Random, shape: Shape) => HostArray;
-
-const ordinary: Draw = (random, shape) => uniformArray(random, shape, -2, 2);
-const positive: Draw = (random, shape) => uniformArray(random, shape, 0.5, 3);
-const nonZero: Draw = (random, shape) => awayFromZero(random, shape, 0.5, 2);
-const wholeNumbers: Draw = (random, shape) => integerArray(random, shape, -3, 3);
+import { indexing, sources, structural } from './arrangementCases.js';
+import type { Strategy } from './case.js';
+import {
+  type Draw,
+  nonZero,
+  ordinary,
+  positive,
+  someAxes,
+  strategy,
+  wholeNumbers,
+} from './strategy.js';
 
 /** Two arrays that differ by 0.3 to 2 everywhere. */
 const apart = (random: Random, shape: Shape): HostArray[] => {
@@ -111,10 +67,6 @@ const flatOf = (name: string, ...draws: readonly Draw[]): Strategy =>
   strategy(name, 'zero', (random, shape) => ({ inputs: draws.map((d) => d(random, shape)) }));
 const pairs = (name: string, derivative: Strategy['derivative']): Strategy =>
   strategy(name, derivative, (random, shape) => ({ inputs: apart(random, shape) }));
-
-/** Random axes of a shape, ascending. */
-const someAxes = (random: Random, shape: Shape): number[] =>
-  range(shape.length).filter(() => random() < 0.5);
 
 const reduction = (name: string, derivative: Strategy['derivative'], draw: Draw): Strategy =>
   strategy(name, derivative, (random, shape) => ({
@@ -159,135 +111,6 @@ const heldTape = (shape: Shape) => {
   };
   const zero = floats(new Float64Array(shape.reduce((n, d) => n * d, 1)), shape);
   return trace((x: Value, y: Value) => inner([x, y]), zero, zero);
-};
-
-const sizesPlus = (random: Random, shape: Shape): number[] =>
-  shape.map(() => integerBetween(random, 0, 2));
-
-const structural: Readonly<Record<string, readonly Strategy[]>> = {
-  broadcast: [
-    strategy('broadcast', 'smooth', (random, shape) => {
-      const axes = someAxes(random, shape);
-      return {
-        inputs: [
-          ordinary(
-            random,
-            axes.map((a) => shape[a] as number),
-          ),
-        ],
-        params: { shape, axes },
-      };
-    }),
-  ],
-  reshape: [
-    strategy('reshape', 'smooth', (random, shape) => {
-      const size = shape.reduce((n, d) => n * d, 1);
-      const targets = [[size], [1, size], [size, 1], [...shape].reverse(), [1, ...shape, 1]];
-      const to = targets[integerBetween(random, 0, targets.length - 1)] as Shape;
-      return { inputs: [ordinary(random, shape)], params: { shape: to } };
-    }),
-  ],
-  transpose: [
-    strategy('transpose', 'smooth', (random, shape) => ({
-      inputs: [ordinary(random, shape)],
-      params: { permutation: shuffled(random, range(shape.length)) },
-    })),
-  ],
-  slice: [
-    strategy(
-      'slice',
-      'smooth',
-      (random, shape) => {
-        const start = shape.map((d) => integerBetween(random, 0, d));
-        const limit = shape.map((d, i) => integerBetween(random, start[i] as number, d));
-        const stride = shape.map(() => integerBetween(random, 1, 3));
-        return { inputs: [ordinary(random, shape)], params: { start, limit, stride } };
-      },
-      shapeOf(0, 3, fc.oneof(axisSize, fc.constant(7))),
-    ),
-  ],
-  pad: [
-    strategy('pad', 'smooth', (random, shape) => ({
-      inputs: [ordinary(random, shape)],
-      params: {
-        low: sizesPlus(random, shape),
-        high: sizesPlus(random, shape),
-        interior: sizesPlus(random, shape),
-      },
-    })),
-  ],
-  concat: [
-    strategy(
-      'concat',
-      'smooth',
-      (random, shape) => {
-        const axis = integerBetween(random, 0, shape.length - 1);
-        const parts = range(integerBetween(random, 1, 3)).map(() =>
-          shape.map((d, i) => (i === axis ? integerBetween(random, 0, 3) : d)),
-        );
-        return { inputs: parts.map((s) => ordinary(random, s)), params: { axis } };
-      },
-      shapeOf(1, 3),
-    ),
-  ],
-};
-
-const indexing: Readonly<Record<string, readonly Strategy[]>> = {
-  // Indices repeat, and some are outside the rows.
-  gather: [
-    strategy(
-      'gather',
-      'smooth',
-      (random, shape) => {
-        const indices = range(integerBetween(random, 0, 2)).map(() => integerBetween(random, 0, 3));
-        const rows = shape[0] as number;
-        return { inputs: [ordinary(random, shape), integerArray(random, indices, -1, rows)] };
-      },
-      shapeOf(1, 3),
-    ),
-  ],
-  scatterAdd: [
-    strategy('scatterAdd', 'smooth', (random, shape) => {
-      const rows = integerBetween(random, 0, 4);
-      const rank = integerBetween(random, 0, shape.length);
-      return {
-        inputs: [integerArray(random, shape.slice(0, rank), -1, rows), ordinary(random, shape)],
-        params: { rows },
-      };
-    }),
-  ],
-};
-
-const sources: Readonly<Record<string, readonly Strategy[]>> = {
-  constant: [
-    strategy('constant', 'none', (random, shape) => ({
-      inputs: [],
-      params: { value: ordinary(random, shape) },
-    })),
-  ],
-  iota: [
-    strategy(
-      'iota',
-      'none',
-      (random, shape) => ({
-        inputs: [],
-        params: { shape, axis: integerBetween(random, 0, shape.length - 1) },
-      }),
-      shapeOf(1, 3),
-    ),
-  ],
-  randomBits: [
-    strategy('randomBits', 'none', (random, shape) => ({
-      inputs: [wordArray(random, [...someAxes(random, shape), 2])],
-      params: { shape },
-    })),
-  ],
-  deriveKey: [
-    strategy('deriveKey', 'none', (random, shape) => ({
-      inputs: [wordArray(random, [...shape, 2]), integerArray(random, shape, 0, 2 ** 31 - 1)],
-      params: { purpose: random() < 0.5 ? 'split' : 'foldIn' },
-    })),
-  ],
 };
 
 const convertTo = (to: 'float' | 'int', derivative: Strategy['derivative'], draw: Draw) =>
