@@ -22,6 +22,8 @@ const EXPECTED = [
   'key 0 7',
   'folded 2 words, same again',
   'same module true',
+  'gradient 2 4 6',
+  'adapters weight',
 ];
 
 const PROGRAM = `
@@ -38,7 +40,16 @@ const again = words(foldIn(key(7), 3));
 console.log('key', ...words(key(7)));
 console.log('folded', folded.length, 'words,', String(folded) === String(again) ? 'same again' : 'different');
 console.log('same module', flatlora.key === key);
-// A SMALL GRADIENT GOES HERE: print its values, and add the lines to EXPECTED above.
+// d/dx of Σ x² through a gpu.js kernel, and a LoRA step's shape.
+const { floats, grad, lora, mul, orThrow, reduceSum } = flatlora;
+const gradient = grad((x) => reduceSum(mul(x, x)));
+const backend = await flatlora.gpujsBackend('webasm');
+const { data } = await flatlora.evaluate(gradient, backend, floats([1, 2, 3]));
+await backend.dispose();
+console.log('gradient', ...data);
+const method = lora({ rank: 1, alpha: 1, targetModules: ['weight'] });
+const { adapters } = orThrow(method.init({ weight: floats([1, 2, 3, 4], [2, 2]) }, key(1)));
+console.log('adapters', Object.keys(adapters).join());
 `;
 
 const CONSUMER = `
