@@ -1,6 +1,6 @@
 /**
  * How the settings in `methods.ts` were chosen: every method on the same grid of learning rates,
- * Flat-LoRA also on a grid of σ, LoRA also on ranks; scored on the validation split, never on the
+ * LoRA also on ranks, Flat-LoRA also on a grid of σ; scored on the validation split, never on the
  * test set.
  *
  *     npm run build && node dist/main/tune.js --data DIR --out tuning
@@ -14,7 +14,7 @@ import { mean, standardDeviation } from '../report/index.js';
 import { abortOnInterrupt } from '../training/node/index.js';
 import { loadTarget } from './data.js';
 import type { Effort, Job } from './job.js';
-import { METHODS, type Method } from './methods.js';
+import { METHODS, type Method, type MethodSettings } from './methods.js';
 import { runJobs } from './pool.js';
 import { loadWeights, weightsFile } from './weights.js';
 
@@ -27,29 +27,36 @@ const EFFORT: Effort = {
   measure: false,
 };
 /** Seeds that the main job does not use. */
-const SEEDS = [100, 101, 102];
-const LEARNING_RATES = {
-  full: [3e-4, 1e-3, 3e-3],
-  lora: [1e-3, 3e-3, 1e-2],
-  'flat-lora': [3e-3, 1e-2],
-};
-const RANKS = [4, 8, 16];
+const SEEDS = [100, 101];
+const LEARNING_RATES = [1e-3, 3e-3, 1e-2];
+const FULL_LEARNING_RATES = [3e-4, 1e-3, 3e-3];
+const RANKS = [4, 16];
 const SIGMAS = [0.05, 0.15, 0.3, 0.5];
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
 
 /** Every setting that is tried, as a method of its own. */
 function candidates(): readonly Method[] {
-  return METHODS.flatMap((method) =>
-    LEARNING_RATES[method.name].flatMap((learningRate): readonly Method[] => {
-      const settings = { ...method.settings, learningRate };
-      if (method.name === 'lora')
-        return RANKS.map((rank) => ({ ...method, settings: { ...settings, rank } }));
-      if (method.name === 'flat-lora')
-        return SIGMAS.map((sigma) => ({ ...method, settings: { ...settings, sigma } }));
-      return [{ ...method, settings }];
-    }),
-  );
+  return METHODS.flatMap((method) => {
+    const vary = (changes: readonly Partial<MethodSettings>[]): readonly Method[] =>
+      changes.map((change) => ({ ...method, settings: { ...method.settings, ...change } }));
+    switch (method.name) {
+      case 'full':
+        return vary(FULL_LEARNING_RATES.map((learningRate) => ({ learningRate })));
+      case 'lora':
+        return vary([
+          ...LEARNING_RATES.map((learningRate) => ({ learningRate })),
+          ...RANKS.map((rank) => ({ rank })),
+        ]);
+      case 'flat-lora':
+        return vary([
+          ...SIGMAS.map((sigma) => ({ sigma })),
+          ...LEARNING_RATES.filter((x) => x !== method.settings.learningRate).map(
+            (learningRate) => ({ learningRate }),
+          ),
+        ]);
+    }
+  });
 }
 
 const { values } = parseArgs({

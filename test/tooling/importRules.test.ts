@@ -30,7 +30,10 @@ describe('allowed imports', () => {
     ['kernels/wasm/nodeThreads.ts', `import { Worker } from 'node:worker_threads';`],
     ['models/t5/a.ts', `import '../data/x.js'; import { pipe } from 'fp-ts/function';`],
     ['training/a.ts', `export * from '../flatlora/index.js';`],
-    ['report/a.ts', `import { y } from '../data/index.js'; import { scaleLinear } from 'd3-scale';`],
+    [
+      'report/a.ts',
+      `import { y } from '../data/index.js'; import { scaleLinear } from 'd3-scale';`,
+    ],
     ['main/index.ts', `import { y } from '../report/index.js';`],
     [
       'autodiff/a.ts',
