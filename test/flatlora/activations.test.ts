@@ -28,7 +28,7 @@ const tooStrong =
     perturb(w, key, sigma * factor(w));
 
 describe('Eq. 9: var[(W′+ε)_j x] = (1+σ²)‖W′_j‖² var x + σ²‖W′_j‖² E²x', () => {
-  const [SAMPLES, N] = [16384, 48];
+  const [SAMPLES, N] = [8192, 48];
   const row = toNumbers(gaussian(seeded(71), [N]));
   const repeated = floats(
     Array.from({ length: SAMPLES * N }, (_, k) => row[k % N] as number),
@@ -52,9 +52,9 @@ describe('Eq. 9: var[(W′+ε)_j x] = (1+σ²)‖W′_j‖² var x + σ²‖W′
   const predicted = (sigma: number, mu: number, v: number) =>
     (1 + sigma ** 2) * v + sigma ** 2 * mu ** 2;
 
-  // 16,384 independent draws. Given x the output is normal with a variance that itself varies by less
+  // 8,192 independent draws. Given x the output is normal with a variance that itself varies by less
   // than 30 %, so its kurtosis is below 3·(1 + 0.3²) < 3.3 and the sample variance has relative
-  // standard error √(2.3/16384) = 0.012. The bound is 7 of them: 2.6e-12 for a normal mean, which
+  // standard error √(2.3/8192) = 0.017. The bound is 7 of them: 2.6e-12 for a normal mean, which
   // leaves the error of the normal approximation five orders of magnitude to 1e-6.
   const BOUND = 7 * Math.sqrt(2.3 / SAMPLES);
   const error = (perturbation: Perturbation, sigma: number, mu: number, v: number) =>
@@ -91,11 +91,11 @@ describe('Eq. 9: var[(W′+ε)_j x] = (1+σ²)‖W′_j‖² var x + σ²‖W′
 });
 
 describe('Proposition 3.2: the added variance does not depend on the input dimension n', () => {
-  const ROWS = 1024;
+  const ROWS = 512;
   const SIGMA = 0.5;
   const SIZES = [8, 64, 512, 4096];
 
-  /** Σ over rows of (ε_j x)² / (σ²‖w‖²‖x‖²/n), which is χ²_1024, over 1024. */
+  /** Σ over rows of (ε_j x)² / (σ²‖w‖²‖x‖²/n), which is χ²_512, over 512. */
   const ratio = (perturbation: Perturbation, n: number) => {
     const row = toNumbers(gaussian(seeded(81, n), [n]));
     const w = floats(
@@ -117,14 +117,14 @@ describe('Proposition 3.2: the added variance does not depend on the input dimen
     return meanSquare(noisy) / expected;
   };
 
-  // Four statistics with 1024 degrees of freedom, rate 1e-7/4 each → t = 0.31: from n = 8 to 4096 the
-  // added variance stays within ±31 %, where a missing 1/n would change it 512-fold.
+  // Four statistics with 512 degrees of freedom, rate 1e-7/4 each → t = 0.45: from n = 8 to 4096 the
+  // added variance stays within ±45 %, where a missing 1/n would change it 512-fold.
   const BOUND = chiSquareBound(ROWS, 1e-7 / SIZES.length);
   const worst = (perturbation: Perturbation, sizes: readonly number[]) =>
     largest(sizes.map((n) => Math.abs(ratio(perturbation, n) - 1)));
 
   test('n from 8 to 4096', () => {
-    expect(BOUND).toBeLessThan(0.32);
+    expect(BOUND).toBeLessThan(0.46);
     expect(worst(perturb, SIZES)).toBeLessThan(BOUND);
   });
 

@@ -1,17 +1,11 @@
-/** `flat` as a loss transformer: identities, laws, keys, modes. */
-import * as fc from 'fast-check';
 import {
-  asOperator,
   constant,
   grad,
   type HostArray,
   identityHooks,
   isValue,
   key,
-  type Loss,
   type LossContext,
-  type LossTransformer,
-  lossTransformerMonoid,
   orThrow,
   printTape,
   simplify,
@@ -24,31 +18,22 @@ import {
   cosineIncreasing,
   type FlatOptions,
   flat,
-  fullFineTuning,
   lora,
   sam,
 } from '../../src/flatlora/index.js';
 import { numbers, relativeError, run, toNumbers } from '../support/numeric.js';
-import { runs } from '../tooling/property.js';
-import { chiSquareBound, dotMean, meanSquare } from './statistics.js';
 import {
-  type Batch,
-  gaussian,
-  initNetwork,
-  makeBatch,
-  networkLoss,
-  randomAdapters,
-  seeded,
-  trainingContext,
-} from './support.js';
-
-const base = initNetwork(17);
-const batch = makeBatch(18);
-const method = lora({ rank: 2, alpha: 3, targetModules: ['first', 'second'] });
-const adapters = randomAdapters(19);
-// biome-ignore lint/suspicious/noExplicitAny: the adapters' type plays no part here.
-type AnyLoss = Loss<any, Batch>;
-const plain: AnyLoss = adapt(base, method)(networkLoss);
+  type AnyLoss,
+  adapters,
+  base,
+  batch,
+  differences,
+  method,
+  plain,
+  same,
+  seenWeights,
+} from './seenWeights.js';
+import { type Batch, gaussian, networkLoss, trainingContext } from './support.js';
 
 const tapeOf = (loss: AnyLoss, context: () => LossContext = trainingContext) =>
   printTape(
@@ -68,49 +53,6 @@ const gradientOf = (loss: AnyLoss, context: () => LossContext = trainingContext)
     adapters,
     batch,
   ).flatMap(toNumbers);
-
-/** The weights that the model sees under a transformer, by name. */
-function seenWeights(
-  transformer: (loss: AnyLoss) => AnyLoss,
-  context: () => LossContext = trainingContext,
-  from: { loss: AnyLoss; params: unknown } = { loss: plain, params: adapters },
-): Record<string, number[]> {
-  const names: string[] = [];
-  const values = run(
-    (p: never, b: Batch) => {
-      const seen: Record<string, Value> = {};
-      const spied: AnyLoss = (params, x, inner) =>
-        from.loss(params, x, {
-          ...inner,
-          weight: (w, name, role) => {
-            const out = inner.weight(w, name, role);
-            seen[name] = asOperator(out).dense();
-            return out;
-          },
-          vector: (x1, name) => {
-            const out = inner.vector(x1, name);
-            seen[name] = out;
-            return out;
-          },
-        });
-      transformer(spied)(p, b, context());
-      names.push(...Object.keys(seen).sort());
-      return names.map((name) => seen[name]);
-    },
-    from.params,
-    batch,
-  );
-  return Object.fromEntries(names.map((name, i) => [name, toNumbers(values[i] as HostArray)]));
-}
-
-const same: (loss: AnyLoss) => AnyLoss = (loss) => loss;
-const differences = (a: Record<string, number[]>, b: Record<string, number[]>) =>
-  Object.fromEntries(
-    Object.keys(a).map((name) => [
-      name,
-      (a[name] as number[]).map((x, i) => x - (b[name]?.[i] as number)),
-    ]),
-  );
 
 describe('identity', () => {
   test('σ = 0 is LoRA bit for bit: the same tape', () => {
@@ -193,88 +135,6 @@ describe('keys', () => {
       params: { 'second.weight': adapters['second.weight'] },
     });
     expect(one['second.weight']).toEqual(both['second.weight']);
-  });
-});
-
-describe('composition', () => {
-  // Two matrices with 4,096 elements and rows of norm one: each noise divided by σ/√n is standard
-  // normal. χ²_4096 at rate 1e-7: ±0.135; the correlation bound is of the same size.
-  const wide = { layer: { weight: unitRows(64, 64) } };
-  const wideLoss: AnyLoss = (weights) => asOperator(weights.layer.weight).dense();
-  const wideNoise = (...transformers: ((loss: AnyLoss) => AnyLoss)[]) => {
-    const from = { loss: adapt(wide, fullFineTuning())(wideLoss) as AnyLoss, params: wide };
-    const composed = (loss: AnyLoss) => transformers.reduce((l, t) => t(l), loss);
-    const noise = differences(
-      seenWeights(composed, trainingContext, from),
-      seenWeights(same, trainingContext, from),
-    );
-    return (noise['layer.weight'] as number[]).map((e) => e * Math.sqrt(64));
-  };
-  function unitRows(m: number, n: number): HostArray {
-    const w = gaussian(seeded(61), [m, n]);
-    for (let i = 0; i < m; i++) {
-      let norm = 0;
-      for (let j = 0; j < n; j++) norm += w.get(i, j) ** 2;
-      for (let j = 0; j < n; j++) w.set(i, j, w.get(i, j) / Math.sqrt(norm));
-    }
-    return w;
-  }
-  const bound = chiSquareBound(4096, 1e-7);
-
-  test('two flats are independent and add in quadrature', () => {
-    const [inner, outer] = [0.3, 0.4];
-    const both = wideNoise(flat({ sigma: inner }), flat({ sigma: outer }));
-    expect(Math.abs(meanSquare(both) / 0.25 - 1)).toBeLessThan(bound);
-    // A composition that reused the key would give (0.3 + 0.4)² = 0.49: 96 % too much.
-    const reused = wideNoise(flat({ sigma: inner + outer }));
-    expect(Math.abs(meanSquare(reused) / 0.25 - 1)).toBeGreaterThan(bound);
-    const first = wideNoise(flat({ sigma: outer }));
-    const rest = both.map((x, i) => x - (first[i] as number));
-    expect(Math.abs(meanSquare(rest) / inner ** 2 - 1)).toBeLessThan(bound);
-    expect(Math.abs(dotMean(rest, first)) / (inner * outer)).toBeLessThan(bound);
-  });
-
-  test('samples average losses at independent noises', () => {
-    const values = (samples: number) => lossOf(flat({ sigma: 0.3, samples })(plain));
-    expect(values(2)).not.toBe(values(1));
-    const draws = run(
-      (p: never, b: Batch) => {
-        const seen: Value[] = [];
-        flat({ sigma: 0.3, samples: 3 })((q: never, x: Batch, context) => {
-          const value = plain(q, x, context);
-          seen.push(value);
-          return value;
-        })(p, b, trainingContext());
-        return seen;
-      },
-      adapters,
-      batch,
-    ).map((x) => x.get());
-    expect(new Set(draws).size).toBe(3);
-    expect(values(3)).toBeCloseTo(draws.reduce((sum, x) => sum + x, 0) / 3, 12);
-  });
-
-  test('transformers form a monoid (same tapes)', () => {
-    const monoid = lossTransformerMonoid<never, Batch>();
-    const transformer = fc.oneof(
-      fc.constantFrom(0, 0.05, 0.2).map((sigma) => flat({ sigma })),
-      fc.constantFrom('all', 'factors').map((on) => flat({ sigma: 0.1, on: on as 'all' })),
-      fc.constant(sam({ over: 'factors', rho: 0.1 })),
-    ) as unknown as fc.Arbitrary<LossTransformer<never, Batch>>;
-    fc.assert(
-      fc.property(transformer, transformer, transformer, (f, g, h) => {
-        const tape = (t: LossTransformer<never, Batch>) =>
-          printTape(
-            trace((p: never, b: Batch) => t(plain)(p, b, trainingContext()), adapters, batch),
-          );
-        expect(tape(monoid.concat(monoid.concat(f, g), h))).toBe(
-          tape(monoid.concat(f, monoid.concat(g, h))),
-        );
-        expect(tape(monoid.concat(f, monoid.empty))).toBe(tape(f));
-        expect(tape(monoid.concat(monoid.empty, f))).toBe(tape(f));
-      }),
-      { numRuns: runs(15) },
-    );
   });
 });
 

@@ -1,18 +1,14 @@
-/** LoRA: options, targets, initialisation, the low-rank path, merging, saving, PyTorch's numbers. */
+/** LoRA: options, targets, initialisation, merging, saving, PyTorch's numbers. */
 import * as E from 'fp-ts/lib/Either.js';
 import {
   add,
   asOperator,
   flatten,
-  grad,
   type HostArray,
   type Key,
   key,
-  type Loss,
-  type LossContext,
   orThrow,
   printTape,
-  simplify,
   trace,
   type Value,
   type Weight,
@@ -20,7 +16,6 @@ import {
 import {
   adapt,
   editDistance,
-  flat,
   fullFineTuning,
   type LoraOptions,
   lora,
@@ -28,15 +23,12 @@ import {
   nearMatches,
   selectTargets,
 } from '../../src/flatlora/index.js';
-import { inlineCheckpoints } from '../../src/kernels/index.js';
 import { referenceBackend } from '../../src/kernels/reference/backend.js';
 import { floats, numbers, relativeError, run, toNumbers } from '../support/numeric.js';
 import { testTorchFixture } from '../support/torchFixtures.js';
 import {
   type Batch,
   gaussian,
-  HIDDEN,
-  INPUTS,
   initNetwork,
   makeBatch,
   networkLoss,
@@ -157,124 +149,6 @@ describe('initialisation', () => {
     expect(numbers((p: never, b: Batch) => adapted(p, b, trainingContext()), made, batch)).toEqual(
       numbers((w: never, b: Batch) => networkLoss(w, b, trainingContext()), base, batch),
     );
-  });
-});
-
-describe('the low-rank path', () => {
-  const adapted = adapt(base, method)(networkLoss);
-  const gradientTape = (loss: typeof adapted) =>
-    inlineCheckpoints(
-      simplify(
-        trace(
-          grad((p: never, b: Batch) => loss(p, b, trainingContext())),
-          adapters,
-          batch,
-        ),
-      ),
-    );
-  const shapesOf = (tape: ReturnType<typeof gradientTape>, name: string) =>
-    tape.equations.filter((e) => e.primitive.name === name).map((e) => e.outputs[0]?.shape.join());
-
-  test('no product has the shape of a frozen weight: neither B·A nor dW is formed', () => {
-    for (const loss of [adapted, flat({ sigma: 0.1 })(adapted)]) {
-      const products = shapesOf(gradientTape(loss), 'dot');
-      expect(products).toContain(`2,${INPUTS}`);
-      expect(products).not.toContain(`${HIDDEN},${INPUTS}`);
-    }
-    // The same look at full fine-tuning does find dW.
-    const full = adapt(base, fullFineTuning())(networkLoss);
-    const tape = inlineCheckpoints(
-      simplify(
-        trace(
-          grad((p: never, b: Batch) => full(p, b, trainingContext())),
-          base,
-          batch,
-        ),
-      ),
-    );
-    expect(shapesOf(tape, 'dot')).toContain(`${HIDDEN},${INPUTS}`);
-  });
-
-  test('noise is made again in the backward pass where that needs the weight, never kept', () => {
-    // The first layer's input needs no gradient: once. The second: forward and backward.
-    const made = shapesOf(gradientTape(flat({ sigma: 0.1 })(adapted)), 'randomBits');
-    expect(made.filter((s) => s === `${HIDDEN},${INPUTS}`)).toHaveLength(1);
-    expect(made.filter((s) => s === `5,${HIDDEN}`)).toHaveLength(2);
-  });
-
-  test('constants are the base itself and m row norms', () => {
-    const tape = gradientTape(flat({ sigma: 0.1 })(adapted));
-    const held = tape.equations
-      .filter((e) => e.primitive.name === 'constant')
-      .map((e) => e.params.value);
-    for (const weight of [base.first.weight, base.second.weight]) {
-      expect(held.filter((v) => v === weight)).toHaveLength(1);
-    }
-    const sizes = held.filter((v: HostArray) => v.size > 2).map((v: HostArray) => v.shape.join());
-    expect(sizes.sort()).toEqual(
-      [
-        `${HIDDEN},${INPUTS}`,
-        `5,${HIDDEN}`,
-        `${HIDDEN}`,
-        `${HIDDEN}`,
-        '5',
-        `${HIDDEN}`,
-        '5',
-      ].sort(),
-    );
-  });
-
-  test('gradients agree with those of the merged weights by the chain rule', () => {
-    const gradient = run(
-      (p: never, b: Batch) => grad(adapted)(p, b, trainingContext()),
-      adapters,
-      batch,
-    );
-    const dense: Loss<never, Batch> = (p, b, context) =>
-      networkLoss(mergeTraced(base, method)(p) as never, b, context);
-    const chained = run(
-      (p: never, b: Batch) => grad(dense)(p, b, trainingContext()),
-      adapters,
-      batch,
-    );
-    gradient.forEach((g, i) => {
-      expect(relativeError(toNumbers(g), toNumbers(chained[i] as HostArray))).toBeLessThan(1e-12);
-    });
-  });
-
-  test('a base of traced values gives the same as one of host arrays', () => {
-    const traced = numbers(
-      (w: unknown, p: never, b: Batch) =>
-        flat({ sigma: 0.2 })(adapt(w, method)(networkLoss))(p, b, trainingContext()),
-      base,
-      adapters,
-      batch,
-    );
-    const host = numbers(
-      (p: never, b: Batch) => flat({ sigma: 0.2 })(adapted)(p, b, trainingContext()),
-      adapters,
-      batch,
-    );
-    expect(relativeError(traced, host)).toBeLessThan(1e-12);
-  });
-});
-
-describe('dropout on the input of A', () => {
-  const loss = (rate: number, context: () => LossContext) =>
-    numbers(
-      (p: never, b: Batch) =>
-        adapt(base, lora({ ...options, dropout: rate }))(networkLoss)(p, b, context()),
-      adapters,
-      batch,
-    )[0];
-  const withSample = (n: number) => () => trainingContext({ sample: key(n) });
-  const evaluation = () => ({ ...trainingContext(), training: false });
-
-  test('is drawn from the sample key, in training only', () => {
-    expect(loss(0.5, withSample(1))).toBe(loss(0.5, withSample(1)));
-    expect(loss(0.5, withSample(1))).not.toBe(loss(0.5, withSample(2)));
-    expect(loss(0.5, withSample(1))).not.toBe(loss(0, withSample(1)));
-    expect(loss(0.5, evaluation)).toBe(loss(0, evaluation));
   });
 });
 
