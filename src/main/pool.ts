@@ -1,7 +1,7 @@
 /** Runs jobs on worker threads, one per core, with one progress bar for all of them. */
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { MessageChannel } from 'node:worker_threads';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Tinypool } from 'tinypool';
 import type { Job, JobResult } from './job.js';
 import type { WorkerJob } from './worker.js';
@@ -23,20 +23,24 @@ export async function runJobs(
     maxThreads: threads,
   });
   const shares = jobs.map(() => 0);
+  const running = new Set<MessagePort>();
+  const stop = () => {
+    for (const port of running) port.postMessage('stop');
+  };
+  signal.addEventListener('abort', stop);
   try {
     return await Promise.all(
       jobs.map(async (job, i): Promise<JobResult> => {
         if (signal.aborted) return { reason: 'interrupted' };
         const { port1, port2 } = new MessageChannel();
-        const stop = () => port1.postMessage('stop');
-        signal.addEventListener('abort', stop);
+        running.add(port1);
         port1.on('message', (done: number) => {
           shares[i] = done;
           progress(shares.reduce((sum, x) => sum + x, 0) / jobs.length);
         });
         const task: WorkerJob = { job, port: port2 };
         const result = (await pool.run(task, { transferList: [port2], name: 'work' })) as JobResult;
-        signal.removeEventListener('abort', stop);
+        running.delete(port1);
         port1.close();
         shares[i] = 1;
         progress(shares.reduce((sum, x) => sum + x, 0) / jobs.length);
@@ -44,6 +48,7 @@ export async function runJobs(
       }),
     );
   } finally {
+    signal.removeEventListener('abort', stop);
     await pool.destroy();
   }
 }

@@ -40,22 +40,13 @@ function candidates(): readonly Method[] {
   return METHODS.flatMap((method) => {
     const vary = (changes: readonly Partial<MethodSettings>[]): readonly Method[] =>
       changes.map((change) => ({ ...method, settings: { ...method.settings, ...change } }));
-    switch (method.name) {
-      case 'full':
-        return vary(FULL_LEARNING_RATES.map((learningRate) => ({ learningRate })));
-      case 'lora':
-        return vary([
-          ...LEARNING_RATES.map((learningRate) => ({ learningRate })),
-          ...RANKS.map((rank) => ({ rank })),
-        ]);
-      case 'flat-lora':
-        return vary([
-          ...SIGMAS.map((sigma) => ({ sigma })),
-          ...LEARNING_RATES.filter((x) => x !== method.settings.learningRate).map(
-            (learningRate) => ({ learningRate }),
-          ),
-        ]);
+    if (method.name === 'full') {
+      return vary(FULL_LEARNING_RATES.map((learningRate) => ({ learningRate })));
     }
+    const rates = LEARNING_RATES.map((learningRate) => ({ learningRate }));
+    if (method.name === 'lora') return vary([...rates, ...RANKS.map((rank) => ({ rank }))]);
+    const others = rates.filter((r) => r.learningRate !== method.settings.learningRate);
+    return vary([...SIGMAS.map((sigma) => ({ sigma })), ...others]);
   });
 }
 
