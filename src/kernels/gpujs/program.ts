@@ -84,15 +84,13 @@ export function buildProgram(
   table: Memory,
   plan: Plan,
 ): GpuJsProgram {
-  const launches = plan.kernels
-    .map(
-      (kernel, i): Launch => ({
-        kernel,
-        source: printKernel(kernel, mode),
-        dies: plan.dies[i] as readonly Var[],
-      }),
-    )
-    .filter(({ kernel }) => sizeOf(kernel.output.shape) > 0);
+  const launches = plan.kernels.map(
+    (kernel, i): Launch => ({
+      kernel,
+      source: printKernel(kernel, mode),
+      dies: plan.dies[i] as readonly Var[],
+    }),
+  );
   const constants = plan.constants.map(({ variable, value }) => ({
     variable,
     data: toFloats(flatData(value), variable.dtype === 'uint'),

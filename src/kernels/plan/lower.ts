@@ -22,6 +22,7 @@ import {
   type Position,
   plus,
   positionKey,
+  quotient,
   times,
   unflatten,
   wantedCut,
@@ -250,14 +251,10 @@ export function elementOf(
       const high = low + ((x.shape[i] as number) - 1) * step + 1;
       conditions.push({ at: c, low, high, step });
       // Outside the range this position means nothing; the guard's other side is taken.
-      return step === 1 ? plus(c, fixed(-low)) : strided(c, low, step, x.shape[i] as number);
+      return quotient(plus(c, fixed(-low)), step);
     });
     return { kind: 'guard', conditions, inside: element(x, inner), outside: number(0) };
   };
-
-  /** (c − low) / step, as an atom of its own. */
-  const strided = (c: Position, low: number, step: number, size: number): Position =>
-    ofAtom({ kind: 'quotient', of: plus(c, fixed(-low)), by: step, size: Math.max(size, 2) });
 
   const joined = (
     operands: readonly Var[],

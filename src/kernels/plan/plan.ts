@@ -75,7 +75,7 @@ export function planTape(original: Tape, limits: FusionLimits): Plan {
   }
   const kernels = tape.equations
     .flatMap((e) => e.outputs)
-    .filter((v) => stored.has(v.id))
+    .filter((v) => stored.has(v.id) && sizeOf(v.shape) > 0)
     .map((v) => kernelOf(tape, definitions, stored, v));
   const read = new Set(kernels.flatMap((k) => k.reads.map((v) => v.id)));
 

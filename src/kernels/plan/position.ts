@@ -163,7 +163,12 @@ export function wantedCut({ terms }: Position): { name: string; inner: number } 
     if (atom.kind === 'loop') continue;
     const [only] = atom.of.terms;
     const alone = atom.of.terms.length === 1 && atom.of.constant === 0 && only?.coefficient === 1;
-    if (alone && only?.atom.kind === 'loop' && only.atom.size % atom.by === 0) {
+    if (
+      alone &&
+      only?.atom.kind === 'loop' &&
+      only.atom.size > atom.by &&
+      only.atom.size % atom.by === 0
+    ) {
       return { name: only.atom.name, inner: atom.by };
     }
     const deeper = wantedCut(atom.of);
