@@ -13,13 +13,6 @@ import {
 } from '../autodiff/index.js';
 import type { Json } from '../checkpoints/index.js';
 import { nodeCheckpoints, writeBytesAtomically } from '../checkpoints/node/index.js';
-import {
-  filterNormalisedDirection,
-  lossSurface,
-  meanLossRise,
-  topHessianEigenvalue,
-} from '../flatlora/index.js';
-import { programRunner } from '../kernels/index.js';
 import { nodeBackendByName } from '../kernels/node.js';
 import type { Measured, SeedRun } from '../report/index.js';
 import {
@@ -33,6 +26,7 @@ import {
   takeRows,
   train,
 } from '../training/index.js';
+import { measure } from './measure.js';
 import { adapterOf, type HostTree, type Method, objective } from './methods.js';
 import { type Batch, type HostWeights, scores, taskLoss, type Weights } from './model.js';
 import { saveArrays } from './weights.js';
@@ -49,9 +43,6 @@ export interface Effort {
   /** Whether the model is measured on the test set (not when settings are being chosen). */
   readonly measure: boolean;
 }
-
-/** σ at which the mean loss rise of every model is measured. */
-export const MEASURED_SIGMA = 0.1;
 
 export interface Job {
   readonly method: Method;
@@ -217,7 +208,7 @@ export async function runJob(
     );
 
     const merged = orThrow(adapter.merge(base, state.params));
-    const measured = await measure(job, merged, backend, (share) =>
+    const measured = await measure(job, merged, backend, (share: number) =>
       progress(TRAINING_SHARE + (1 - TRAINING_SHARE) * share),
     );
     const result: JobResult = {
@@ -255,69 +246,4 @@ async function finishedResult(file: string, identity: Json): Promise<JobResult |
   if (!existsSync(file)) return undefined;
   const saved = JSON.parse(await readFile(file, 'utf8')) as { identity: Json; result: JobResult };
   return JSON.stringify(saved.identity) === JSON.stringify(identity) ? saved.result : undefined;
-}
-
-/** Everything that is measured of a trained model, at its merged weights. */
-async function measure(
-  { data, effort, landscape }: Job,
-  merged: unknown,
-  backend: Parameters<typeof programRunner>[0],
-  progress: JobProgress,
-) {
-  const runner = programRunner(backend);
-  const { evaluate, dispose } = evaluator(scores, backend, { batchSize: 128 });
-  const onTrain = await evaluate(merged, data.train as never);
-  const trainLoss = onTrain.loss as number;
-  const none = {
-    targetAccuracy: null,
-    testLoss: null,
-    corruption: [],
-    topHessianEigenvalue: null,
-    meanLossRise: null,
-  };
-  if (!effort.measure) {
-    await dispose();
-    return { scores: none, trainLoss };
-  }
-  const onTest = await evaluate(merged, data.test as never);
-  const corruption: number[] = [];
-  for (const set of data.corrupted) {
-    corruption.push((await evaluate(merged, set as never)).accuracy as number);
-    progress(0.1 * corruption.length);
-  }
-  await dispose();
-  const probe = [data.train];
-  const rise = await meanLossRise(runner, taskLoss, merged, probe, {
-    sigma: MEASURED_SIGMA,
-    samples: effort.samples,
-    key: key(101),
-  });
-  progress(0.6);
-  const top = await topHessianEigenvalue(runner, taskLoss, merged, probe, {
-    key: key(102),
-    tolerance: 0.01,
-    maxIterations: effort.lanczosIterations,
-  });
-  progress(0.8);
-  const surface = landscape
-    ? await lossSurface(
-        runner,
-        taskLoss,
-        merged,
-        probe,
-        [filterNormalisedDirection(merged, key(103)), filterNormalisedDirection(merged, key(104))],
-        { points: effort.points, range: 0.5 },
-      )
-    : undefined;
-  return {
-    scores: {
-      targetAccuracy: onTest.accuracy as number,
-      testLoss: onTest.loss as number,
-      corruption,
-      topHessianEigenvalue: top.eigenvalue,
-      meanLossRise: rise.rise,
-    },
-    trainLoss,
-    surface,
-  };
 }
