@@ -37,7 +37,7 @@ test('every primitive has operands here', () => {
 const CASES: Readonly<Record<string, number>> = {
   'gpujs-cpu': 30,
   'gpujs-webasm': 30,
-  'gpujs-webgpu': 8,
+  'gpujs-webgpu': 12,
 };
 
 /** Integers beyond 2²⁴ are refused by float32 kernels; that is tested elsewhere. */

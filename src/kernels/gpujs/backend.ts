@@ -179,10 +179,18 @@ function requireSignature(
   expected: readonly Aval[],
   given: readonly DeviceArray[],
 ): void {
-  const [want, got] = [expected, given].map((list) => list.map(showAval).join(', '));
-  if (want !== got) {
-    throw new FlatloraError('argument', `${name}: program of (${want}) was given (${got})`);
+  if (expected.length !== given.length) {
+    throw new FlatloraError(
+      'argument',
+      `${name}: the program takes ${expected.length} inputs, given ${given.length}`,
+    );
   }
+  expected.forEach((want, i) => {
+    const [wanted, got] = [want, given[i] as Aval].map(showAval);
+    if (wanted !== got) {
+      throw new FlatloraError('argument', `${name}: input ${i} is ${got}, expected ${wanted}`);
+    }
+  });
 }
 
 function requireSmall(name: string, data: ArrayLike<number>): void {

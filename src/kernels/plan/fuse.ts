@@ -118,6 +118,11 @@ export function storedVariables(tape: Tape, { maxReads }: FusionLimits): Readonl
       return !inPlace;
     }
     if (final.some(({ use }) => rereads(use))) return true;
+    // Who asks which elements reach the maximum must see the very numbers that it was taken of:
+    // `cpu` rounds only what it stores, and shader compilers contract multiply and add at will.
+    if (users.size > 1 && final.some(({ use }) => use.equation.primitive.name === 'reduceMax')) {
+      return true;
+    }
     const onlyElementwise = final.every(({ use }) => use.equation.primitive.scalar !== undefined);
     if (!onlyElementwise && holdsLoop(equation)) return true;
     const repeated = users.size + (movedToOutput(id) ? 1 : 0) > 1 || final.some((f) => f.repeated);
