@@ -164,7 +164,7 @@ describe('fusion', () => {
     ['layer norm', 4, (x: Value) => layerNorm(scale as never, x), [array(4, 6)]],
     [
       'linear, bias, gelu',
-      1,
+      2,
       (x: Value) => gelu(linear({ weight: constant(w.weight), bias: constant(w.bias) }, x)),
       [array(4, 6)],
     ],
@@ -172,6 +172,12 @@ describe('fusion', () => {
       'a product with a transposed operand',
       1,
       (x: Value) => matmul(x, transpose(x)),
+      [array(4, 6)],
+    ],
+    [
+      'linear, bias, tanh',
+      1,
+      (x: Value) => tanh(linear({ weight: constant(w.weight), bias: constant(w.bias) }, x)),
       [array(4, 6)],
     ],
     ['noise times a number', 1, (k: Value) => mul(normal(k, [3]), 2), [key(1)]],
@@ -253,12 +259,12 @@ describe('fusion', () => {
 
 describe('preparation', () => {
   const names = (f: Traceable, ...args: unknown[]) =>
-    prepare(trace(f, ...args), 4).equations.map((e) => e.primitive.name);
+    prepare(trace(f, ...args), { maxReads: 4 }).equations.map((e) => e.primitive.name);
   test('long sums are split, also where the length has no fair divisor', () => {
     for (const n of [4096, 5000, 5003]) {
       const x = uniformArray(generator(n), [2, n]);
       const sums = (v: Value) => reduceSum(v, 1);
-      const prepared = prepare(trace(sums, x), 4);
+      const prepared = prepare(trace(sums, x), { maxReads: 4 });
       expect(prepared.equations.filter((e) => e.primitive.name === 'reduceSum')).toHaveLength(2);
       requireEqual(expected(prepared, [x]), expected(trace(sums, x), [x]), `${n}`, 1e-12);
     }
@@ -268,7 +274,7 @@ describe('preparation', () => {
     const xs = Array.from({ length: 11 }, (_, i) => array(i + 1, 2));
     const prepared = prepare(
       trace((...vs: Value[]) => concat(vs, 0), ...xs),
-      4,
+      { maxReads: 4 },
     );
     for (const e of prepared.equations) expect(e.inputs.length).toBeLessThanOrEqual(4);
     requireEqual(
@@ -285,7 +291,7 @@ describe('preparation', () => {
     const t = (x: Value) => tanh(x);
     const prepared = prepare(
       trace((x: Value) => [x, x, t(x)], floats([1])),
-      4,
+      { maxReads: 4 },
     );
     expect(new Set([...prepared.outputs, ...prepared.inputs].map((v) => v.id)).size).toBe(4);
   });

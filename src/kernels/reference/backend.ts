@@ -56,7 +56,7 @@ export function referenceBackend(): Backend {
     return held;
   };
   const release = (array: DeviceArray) => {
-    bytes -= live.get(array) ?? 0;
+    bytes -= live.get(requireOwn(NAME, array)) ?? 0;
     live.delete(array);
   };
   const hostOf = (array: DeviceArray): HostArray => {
