@@ -38,6 +38,9 @@ const MAX_READS: Readonly<Record<GpuJsMode, number>> = {
   webgl2: 6,
 };
 
+/** Terms of a product whose operand still fits the first-level cache on WebAssembly; measured. */
+const LONGEST_PRODUCT = 72;
+
 /** Integers are held as float32, which is exact up to here. */
 const LARGEST_INTEGER = 2 ** 24;
 
@@ -121,7 +124,10 @@ export async function gpujsBackend(mode: GpuJsMode): Promise<Backend> {
     memory: () => ({ buffers, bytes, peakBytes }),
     compile: async (tape): Promise<Executable> => {
       requireOpen();
-      const plan = planTape(tape, { maxReads: MAX_READS[mode] });
+      const plan = planTape(tape, {
+        maxReads: MAX_READS[mode],
+        ...(mode === 'webasm' && { longestProduct: LONGEST_PRODUCT }),
+      });
       for (const v of [...plan.inputs, ...plan.kernels.map((k) => k.output)]) {
         requireFitting(name, v);
       }

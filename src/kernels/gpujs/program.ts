@@ -243,7 +243,8 @@ function launchRunner(
 function requireMode(kernel: KernelFunction, mode: GpuJsMode): void {
   const built = (kernel as unknown as { kernel: { constructor: { mode: string } } }).kernel;
   const actual = built.constructor.mode;
-  if (actual !== mode) {
+  // gpu.js calls both of its WebGL modes "gpu".
+  if (actual !== (mode === 'webgl2' ? 'gpu' : mode)) {
     throw new FlatloraError('backend', `gpujs-${mode}: gpu.js fell back to ${actual}`);
   }
 }

@@ -2,7 +2,7 @@
  * Prints a kernel as gpu.js source. All arrays are flat float32: ints and bools as numbers, a random
  * word as two neighbouring numbers, its 16-bit halves.
  */
-import { sizeOf, type Var } from '../../autodiff/index.js';
+import { range, sizeOf, type Var } from '../../autodiff/index.js';
 import { type Expression, type Kernel, parts } from '../plan/expression.js';
 import {
   type Atom,
@@ -312,9 +312,15 @@ export function printKernel(kernel: Kernel, mode: GpuJsMode): KernelSource {
         step();
         return;
       }
-      if (kind === 'sum' && inner.length === 0 && isPlainTerm(body)) {
-        unrolled(loop);
-        return;
+      if (kind === 'sum' && isPlainTerm(body)) {
+        if (inner.length === 0) {
+          unrolled(loop);
+          return;
+        }
+        if (rest.reduce((n, l) => n * l.size, 1) <= UNROLL) {
+          block.lines.push(`${total} += ${everyTerm(rest).join(' + ')};`);
+          return;
+        }
       }
       const { name, size } = loop;
       const lines = within(() => nest(inner));
@@ -323,6 +329,16 @@ export function printKernel(kernel: Kernel, mode: GpuJsMode): KernelSource {
         ...indent(lines),
         '}',
       );
+    };
+    /** The terms of a short nest, one for each value of all its variables. */
+    const everyTerm = ([loop, ...inner]: readonly LoopVariable[]): string[] => {
+      if (loop === undefined) return [compute(body)];
+      const terms = range(loop.size).flatMap((ahead) => {
+        variables.set(loop.name, { text: undefined, ahead });
+        return everyTerm(inner);
+      });
+      variables.delete(loop.name);
+      return terms;
     };
     /** A sum of plain products: written out, or a loop over chunks and the terms left over. */
     const unrolled = ({ name, size }: LoopVariable) => {

@@ -11,7 +11,7 @@
  *   done in the same kernel (an epilogue);
  * - operands of products are stored, since a product reads each element many times.
  */
-import type { Equation, Tape, Var } from '../../autodiff/index.js';
+import { type Equation, range, type Tape, type Var } from '../../autodiff/index.js';
 
 /** Primitives that only change positions. */
 export const MOVES = new Set(['broadcast', 'reshape', 'transpose', 'slice']);
@@ -43,6 +43,8 @@ const DEEPEST = 64;
 export interface FusionLimits {
   /** Most buffers that one kernel may read. */
   readonly maxReads: number;
+  /** Most terms of the products that one kernel sums up; no bound by default. */
+  readonly longestProduct?: number;
 }
 
 /** The variable whose memory a chain of reshapes reads. */
@@ -62,7 +64,10 @@ interface Use {
 const rereads = ({ equation }: Use): boolean => equation.primitive.name === 'dot';
 
 /** Ids of the variables that are written to memory (tape inputs and constants are there anyway). */
-export function storedVariables(tape: Tape, { maxReads }: FusionLimits): ReadonlySet<number> {
+export function storedVariables(
+  tape: Tape,
+  { maxReads, longestProduct = Number.POSITIVE_INFINITY }: FusionLimits,
+): ReadonlySet<number> {
   const definitions = new Map<number, Equation>();
   const uses = new Map<number, Use[]>();
   for (const equation of tape.equations) {
@@ -137,6 +142,16 @@ export function storedVariables(tape: Tape, { maxReads }: FusionLimits): Readonl
       return definition !== undefined && !stored.has(v.id) && holdsLoop(definition);
     });
 
+  /** Terms of the products that computing a variable in place sums up. */
+  const productTerms = (v: Var): number => {
+    const definition = definitions.get(v.id);
+    if (definition === undefined || stored.has(v.id)) return 0;
+    const { primitive, inputs, params } = definition;
+    if (primitive.name !== 'dot') return inputs.reduce((n, x) => n + productTerms(x), 0);
+    const [lhs] = inputs as readonly [Var];
+    return params.contract[0].reduce((n: number, a: number) => n * (lhs.shape[a] as number), 1);
+  };
+
   // A gather reads its rows from memory; a reshape before it changes nothing there.
   for (const { primitive, inputs } of tape.equations) {
     if (primitive.name !== 'gather') continue;
@@ -163,6 +178,18 @@ export function storedVariables(tape: Tape, { maxReads }: FusionLimits): Readonl
         .sort((a, b) => readsOf(b).size - readsOf(a).size)[0];
       if (widest === undefined || readsOf(widest).size <= 1) break;
       stored.add(widest.id);
+    }
+    // One long product a kernel: several would push each other's operands out of the cache.
+    if (primitive.name !== 'dot') {
+      const terms = inputs.map(productTerms);
+      let sum = terms.reduce((n, x) => n + x, 0);
+      for (const i of range(inputs.length).sort(
+        (a, b) => (terms[b] as number) - (terms[a] as number),
+      )) {
+        if (sum <= longestProduct || sum === terms[i]) break;
+        sum -= terms[i] as number;
+        stored.add((inputs[i] as Var).id);
+      }
     }
     reads.set(
       result.id,

@@ -62,7 +62,7 @@ function kernelOf(
 
 /** Plans a tape. */
 export function planTape(original: Tape, limits: FusionLimits): Plan {
-  const tape = prepare(inlineCheckpoints(original), limits.maxReads);
+  const tape = prepare(inlineCheckpoints(original), limits);
   const stored = storedVariables(tape, limits);
   const definitions = new Map<number, Equation>();
   const constants: Constant[] = [];

@@ -3,12 +3,16 @@
  *
  * - a long sum into few elements becomes two shorter ones (more threads, less rounding);
  * - a concatenation of many arrays becomes a tree of concatenations of few;
+ * - where a backend asks for it, a long product becomes a sum of shorter ones;
  * - an output that is an input or another output becomes a copy.
  */
 import {
+  add,
   apply,
   bind,
   concat,
+  type DotParams,
+  dot,
   type Equation,
   input,
   linearise,
@@ -18,11 +22,13 @@ import {
   reduceSum,
   reshape,
   sizeOf,
+  sliceAxis,
   stopGradientPrimitive,
   type Tape,
   transpose,
   type Value,
 } from '../../autodiff/index.js';
+import type { FusionLimits } from './fuse.js';
 
 /** Sums longer than this are split, for more threads … */
 const LONG_SUM = 1024;
@@ -61,13 +67,52 @@ function joinFew(operands: readonly Value[], axis: number, few: number): Value {
   return joinFew(groups, axis, few);
 }
 
+/** Products with fewer results (and no batch) are quick whatever the cache does. */
+const WORTH_SPLITTING = 2048;
+/** More pieces than this cost more in launches than they save. */
+const MOST_PIECES = 16;
+
+/**
+ * A long product as a sum of shorter ones over parts of its first contracted axis. A kernel that
+ * walks through all of one operand for each row of the other wants that operand to fit the cache.
+ */
+function splitProduct(
+  [lhs, rhs]: readonly [Value, Value],
+  params: DotParams,
+  longest: number,
+): Value | undefined {
+  const [left, right] = [params.contract[0][0], params.contract[1][0]];
+  if (left === undefined || right === undefined) return undefined;
+  const total = params.contract[0].reduce((n, a) => n * (lhs.shape[a] as number), 1);
+  const size = lhs.shape[left] as number;
+  const outputs = (sizeOf(lhs.shape) / total) * (sizeOf(rhs.shape) / total);
+  if (total <= longest || outputs < WORTH_SPLITTING) return undefined;
+  const pieces = range(Math.min(size, MOST_PIECES) + 1).find(
+    (p) => p > 0 && size % p === 0 && total / p <= longest,
+  );
+  if (pieces === undefined || pieces === 1) return undefined;
+  const width = size / pieces;
+  return range(pieces)
+    .map((p) =>
+      dot(
+        sliceAxis(lhs, left, p * width, (p + 1) * width),
+        sliceAxis(rhs, right, p * width, (p + 1) * width),
+        params,
+      ),
+    )
+    .reduce((sum, part) => add(sum, part));
+}
+
 /** The tape as the planner wants it. */
-export function prepare(tape: Tape, maxReads: number): Tape {
+export function prepare(tape: Tape, { maxReads, longestProduct }: FusionLimits): Tape {
   const inputs = tape.inputs.map(input);
   const values = new Map(tape.inputs.map((v, i) => [v.id, inputs[i] as Value]));
   const rewritten = ({ primitive, params }: Equation, xs: readonly Value[]): Value | undefined => {
     if (primitive.name === 'reduceSum') return splitSum(xs[0] as Value, params.axes);
     if (primitive.name === 'concat') return joinFew(xs, params.axis, maxReads);
+    if (primitive.name === 'dot' && longestProduct !== undefined) {
+      return splitProduct(xs as readonly [Value, Value], params, longestProduct);
+    }
     return undefined;
   };
   for (const equation of tape.equations) {
