@@ -44,6 +44,11 @@ export interface FlatOptions {
   readonly on?: PerturbedPart;
   /** Draws of ε per step whose losses are averaged; 1 by default, as in the paper. */
   readonly samples?: number;
+  /**
+   * Draw ε again in the backward pass instead of keeping W + ε of the step for it; false by default.
+   * Either way nothing of ε outlives the step.
+   */
+  readonly recompute?: boolean;
 }
 
 /**
@@ -66,6 +71,7 @@ export function flat({
   schedule = cosineIncreasing,
   on = 'adapted',
   samples = 1,
+  recompute = false,
 }: FlatOptions = {}): <P, X>(loss: Loss<P, X>) => Loss<P, X> {
   orThrow(
     check(
@@ -92,7 +98,7 @@ export function flat({
         const inner = { ...context, stepKey: foldInTraced(rest, k) };
         return on === 'factors'
           ? loss(perturbFactors(params, key, strength), batch, inner)
-          : atPerturbedWeights(loss, key, strength, on)(params, batch, inner);
+          : atPerturbedWeights(loss, key, strength, { on, recompute })(params, batch, inner);
       });
       return mul(
         draws.reduce((sum, term) => add(sum, term)),
@@ -104,7 +110,12 @@ export function flat({
 
 /** The loss whose weights pass through the perturbation on their way to the model. */
 const atPerturbedWeights =
-  <P, X>(loss: Loss<P, X>, key: Value, sigma: Value, on: 'adapted' | 'all'): Loss<P, X> =>
+  <P, X>(
+    loss: Loss<P, X>,
+    key: Value,
+    sigma: Value,
+    { on, recompute }: { readonly on: 'adapted' | 'all'; readonly recompute: boolean },
+  ): Loss<P, X> =>
   (params, batch, context) => {
     let perturbed = 0;
     // The noise is that of the weight as it is; what an outer transformer adds is added to it.
@@ -113,7 +124,7 @@ const atPerturbedWeights =
         const outer = context.weight(weight, name, role);
         if (on === 'adapted' && role !== 'adapted') return outer;
         perturbed += 1;
-        return plusNoise(outer, noise(weight, layerKey(key, name), sigma));
+        return plusNoise(outer, noise(weight, layerKey(key, name), sigma), recompute);
       },
       vector: (x, name) => {
         const outer = context.vector(x, name);

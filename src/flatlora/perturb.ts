@@ -80,9 +80,15 @@ export function perturb(weight: Weight, key: Operand, sigma: Operand): Weight {
   return plusNoise(weight, noise(weight, key, sigma));
 }
 
-/** Adds a recipe: kept as an array for an array, made on demand for an operator. */
-export const plusNoise = (weight: Weight, delta: MadeOnDemand): Weight =>
-  isValue(weight) ? add(weight, madeDelta(delta)) : weight.plus(delta);
+/**
+ * Adds a recipe.
+ * @param recompute whether ε is drawn again in the backward pass (for operators) instead of W + ε
+ *   being kept from the forward pass: less memory during a step for about twice the time of drawing.
+ */
+export const plusNoise = (weight: Weight, delta: MadeOnDemand, recompute = false): Weight => {
+  if (isValue(weight)) return add(weight, madeDelta(delta));
+  return weight.plus(recompute ? delta : madeDelta(delta));
+};
 
 /**
  * The noise for what is no matrix (biases, norm scales, class tokens): ε_i ~ N(0, σ²·w_i²), the

@@ -20,14 +20,25 @@ import { timeSteps } from './timing.js';
 import { loadWeights, weightsFile } from './weights.js';
 
 const FULL: Effort = {
-  steps: 200,
+  steps: 160,
   batchSize: 32,
-  samples: 10,
+  testStride: 1,
+  corruptedStride: 2,
+  probe: 50,
+  samples: 8,
   lanczosIterations: 12,
-  points: 13,
+  points: 11,
   measure: true,
 };
-const QUICK: Effort = { ...FULL, steps: 60, samples: 4, lanczosIterations: 6, points: 7 };
+const QUICK: Effort = {
+  ...FULL,
+  steps: 40,
+  testStride: 3,
+  corruptedStride: 9,
+  samples: 4,
+  lanczosIterations: 4,
+  points: 5,
+};
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
 

@@ -35,6 +35,12 @@ import { saveArrays } from './weights.js';
 export interface Effort {
   readonly steps: number;
   readonly batchSize: number;
+  /** Every how manyeth test image is used: all are, at 1. */
+  readonly testStride: number;
+  /** The same under corruption. */
+  readonly corruptedStride: number;
+  /** How many of the labelled images curvature, loss rise and surface are measured on. */
+  readonly probe: number;
   /** Draws of ε for the mean loss rise. */
   readonly samples: number;
   readonly lanczosIterations: number;

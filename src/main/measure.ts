@@ -1,5 +1,5 @@
 /** What is measured of a trained model: accuracy, robustness, and how flat its minimum is. */
-import { key } from '../autodiff/index.js';
+import { type HostArray, key, range } from '../autodiff/index.js';
 import {
   filterNormalisedDirection,
   lossSurface,
@@ -7,12 +7,19 @@ import {
   topHessianEigenvalue,
 } from '../flatlora/index.js';
 import { type Backend, programRunner } from '../kernels/index.js';
-import { evaluator } from '../training/index.js';
+import { evaluator, takeRows } from '../training/index.js';
 import type { Job, JobProgress } from './job.js';
-import { scores, taskLoss } from './model.js';
+import { type Batch, scores, taskLoss } from './model.js';
 
 /** σ at which the mean loss rise of every model is measured. */
 export const MEASURED_SIGMA = 0.1;
+
+/** Images 0, n, 2n, … */
+const everyNth = (batch: Batch<HostArray>, n: number): Batch<HostArray> =>
+  takeRows(
+    batch,
+    range(Math.ceil((batch.labels.shape[0] as number) / n)).map((i) => i * n),
+  );
 
 /** Everything that is measured of a trained model, at its merged weights. */
 export async function measure(
@@ -36,14 +43,17 @@ export async function measure(
     await dispose();
     return { scores: none, trainLoss };
   }
-  const onTest = await evaluate(merged, data.test as never);
+  const onTest = await evaluate(merged, everyNth(data.test, effort.testStride) as never);
   const corruption: number[] = [];
   for (const set of data.corrupted) {
-    corruption.push((await evaluate(merged, set as never)).accuracy as number);
+    corruption.push(
+      (await evaluate(merged, everyNth(set, effort.corruptedStride) as never)).accuracy as number,
+    );
     progress(0.1 * corruption.length);
   }
   await dispose();
-  const probe = [data.train];
+  // The labelled images go round the classes, so the first ones are balanced.
+  const probe = [takeRows(data.train, range(effort.probe))];
   const rise = await meanLossRise(runner, taskLoss, merged, probe, {
     sigma: MEASURED_SIGMA,
     samples: effort.samples,
@@ -52,7 +62,7 @@ export async function measure(
   progress(0.6);
   const top = await topHessianEigenvalue(runner, taskLoss, merged, probe, {
     key: key(102),
-    tolerance: 0.01,
+    tolerance: 0.02,
     maxIterations: effort.lanczosIterations,
   });
   progress(0.8);

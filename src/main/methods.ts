@@ -29,13 +29,13 @@ export const METHODS: readonly Method[] = [
   {
     name: 'full',
     label: 'Full fine-tuning',
-    settings: { learningRate: 3e-4, sigma: 0, ...SHARED },
+    settings: { learningRate: 1e-3, sigma: 0, ...SHARED },
   },
-  { name: 'lora', label: 'LoRA', settings: { learningRate: 3e-3, sigma: 0, ...SHARED } },
+  { name: 'lora', label: 'LoRA', settings: { learningRate: 1e-2, sigma: 0, ...SHARED } },
   {
     name: 'flat-lora',
     label: 'Flat-LoRA',
-    settings: { learningRate: 3e-3, sigma: 0.15, ...SHARED },
+    settings: { learningRate: 1e-2, sigma: 0.15, ...SHARED },
   },
 ];
 

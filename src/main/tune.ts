@@ -21,6 +21,9 @@ import { loadWeights, weightsFile } from './weights.js';
 const EFFORT: Effort = {
   steps: 200,
   batchSize: 32,
+  testStride: 1,
+  corruptedStride: 1,
+  probe: 0,
   samples: 0,
   lanczosIterations: 0,
   points: 0,

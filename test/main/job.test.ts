@@ -16,6 +16,9 @@ import { initVisionTransformer } from '../../src/models/index.js';
 const EFFORT: Effort = {
   steps: 6,
   batchSize: 8,
+  testStride: 1,
+  corruptedStride: 1,
+  probe: 40,
   samples: 2,
   lanczosIterations: 2,
   points: 3,

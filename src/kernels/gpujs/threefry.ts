@@ -33,13 +33,16 @@ const xor = (a: Halves, b: Halves, local: Local): Halves => ({
   low: local(`${a.low} ^ ${b.low}`),
 });
 
-function rotateLeft(word: Halves, bits: number, local: Local): Halves {
+/** (word ⟲ bits) ⊕ other, in one expression a half: each conversion of a local costs time. */
+function rotateXor(word: Halves, bits: number, other: Halves, local: Local): Halves {
   const { high, low } = bits >= 16 ? { high: word.low, low: word.high } : word;
   const n = bits % 16;
-  if (n === 0) return { high, low };
+  if (n === 0) return xor({ high, low }, other, local);
+  const shifted = (upper: string, lower: string) =>
+    `(((${upper} << ${n}) | (${lower} >>> ${16 - n})) & 65535)`;
   return {
-    high: local(`((${high} << ${n}) | (${low} >>> ${16 - n})) & 65535`),
-    low: local(`((${low} << ${n}) | (${high} >>> ${16 - n})) & 65535`),
+    high: local(`${shifted(high, low)} ^ ${other.high}`),
+    low: local(`${shifted(low, high)} ^ ${other.low}`),
   };
 }
 
@@ -56,7 +59,7 @@ export function threefrySource(
   for (let group = 0; group < 5; group++) {
     for (let round = 0; round < 4; round++) {
       x0 = sum(x0, x1, local);
-      x1 = xor(rotateLeft(x1, ROTATIONS[(group % 2) * 4 + round] as number, local), x0, local);
+      x1 = rotateXor(x1, ROTATIONS[(group % 2) * 4 + round] as number, x0, local);
     }
     const next = group + 1;
     x0 = sum(x0, schedule[next % 3] as Halves, local);

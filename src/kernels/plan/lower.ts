@@ -7,7 +7,6 @@ import {
   type Equation,
   freeAxes,
   type HostArray,
-  lookUp,
   PURPOSE,
   type Tape,
   type Var,
@@ -92,7 +91,7 @@ export function elementOf(
   const make: ElementAt = (variable, coordinates) => {
     const inMemory =
       inputs.has(variable.id) || (stored.has(variable.id) && variable.id !== root.id);
-    const equation = inMemory ? undefined : lookUp(new Map(definitions), variable);
+    const equation = inMemory ? undefined : definitions.get(variable.id);
     const literal = scalarConstant(equation);
     if (literal !== undefined) return number(literal);
     if (equation === undefined || equation.primitive.name === 'constant') {
