@@ -32,11 +32,11 @@ const FULL: Effort = {
 };
 const QUICK: Effort = {
   ...FULL,
-  steps: 40,
+  steps: 30,
   testStride: 3,
-  corruptedStride: 9,
+  corruptedStride: 12,
   samples: 4,
-  lanczosIterations: 4,
+  lanczosIterations: 3,
   points: 5,
 };
 
@@ -117,7 +117,7 @@ async function run(options: Options, args: readonly string[]): Promise<number> {
   }
   say('timing steps side by side');
   const timing = await timeSteps(METHODS, base, data.train, backend.name, {
-    rounds: options.quick ? 10 : 25,
+    rounds: options.quick ? 6 : 25,
     batchSize: effort.batchSize,
   });
   const { version } = JSON.parse(
