@@ -4,21 +4,11 @@
  * booleans and random words exactly. Shapes are random, with odd sizes, axes of one and of none.
  */
 import fc from 'fast-check';
-import {
-  dtypeOfHost,
-  type HostArray,
-  ints,
-  jvp,
-  primitives,
-  type Tape,
-  trace,
-  type Value,
-  vjp,
-} from '../../src/autodiff/index.js';
-import { type Case, directionsLike, floatPart, resultsOf } from '../autodiff/laws/case.js';
+import { primitives } from '../../src/autodiff/index.js';
 import { primitiveStrategies } from '../autodiff/laws/primitiveCases.js';
 import { testBackends, webgpuIsRequired, webgpuMissing } from '../support/backends.js';
 import { runs } from '../tooling/property.js';
+import { programsOf } from './primitivePrograms.js';
 import { checkTape, onEachBackend } from './support.js';
 
 test('which backends are tested', () => {
@@ -40,47 +30,13 @@ const CASES: Readonly<Record<string, number>> = {
   'gpujs-webgpu': 12,
 };
 
-/** Integers beyond 2²⁴ are refused by float32 kernels; that is tested elsewhere. */
-const within24Bits = (x: HostArray): HostArray =>
-  dtypeOfHost(x) === 'int'
-    ? ints(
-        Array.from(x.data, (n) => n % 2 ** 24),
-        x.shape,
-      )
-    : x;
-
-type Lists = readonly Value[];
-
-/** The programs of a case: the primitive itself, and with float operands its derivatives. */
-function programs(given: Case): { name: string; tape: Tape; inputs: readonly HostArray[] }[] {
-  const theCase = { ...given, inputs: given.inputs.map(within24Bits) };
-  const { f, inputs, seed } = theCase;
-  const forward = {
-    name: 'value',
-    tape: trace((...xs: Value[]) => f(xs), ...inputs),
-    inputs,
-  };
-  const part = floatPart(theCase);
-  const { g, x } = part;
-  if (x.length === 0) return [forward];
-  const v = directionsLike(x, seed);
-  const u = directionsLike(resultsOf(part), seed + 1);
-  const pushed = (xs: Lists, vs: Lists) => jvp(g, [xs], [vs]).tangents;
-  const pulled = (xs: Lists, us: Lists) => vjp(g, xs).pullback(us)[0];
-  return [
-    forward,
-    { name: 'jvp', tape: trace(pushed, x, v), inputs: [...x, ...v] },
-    { name: 'vjp', tape: trace(pulled, x, u), inputs: [...x, ...u] },
-  ];
-}
-
 onEachBackend((backend, name) => {
   describe.each(Object.entries(primitiveStrategies))('%s', (_, strategies) => {
     strategies.forEach(({ cases }, i) => {
       test(`strategy ${i}`, async () => {
         await fc.assert(
           fc.asyncProperty(cases, async (theCase) => {
-            for (const { name: which, tape, inputs } of programs(theCase)) {
+            for (const { name: which, tape, inputs } of programsOf(theCase)) {
               await checkTape(backend(), tape, inputs, `${which} of ${theCase.note}`);
             }
           }),

@@ -235,7 +235,9 @@ function launchRunner(
         return value instanceof Float32Array ? value : Promise.resolve(value as never);
       });
     },
-    dispose: kernels.destroy,
+    // In WebGL kernels share vertex buffers' state: taking one away breaks the others, so there they
+    // stay until the backend ends.
+    dispose: mode === 'webgl2' ? () => undefined : kernels.destroy,
   };
 }
 

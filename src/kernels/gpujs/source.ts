@@ -2,7 +2,7 @@
  * Prints a kernel as gpu.js source. All arrays are flat float32: ints and bools as numbers, a random
  * word as two neighbouring numbers, its 16-bit halves.
  */
-import { range, sizeOf, type Var } from '../../autodiff/index.js';
+import { range, sizeOf } from '../../autodiff/index.js';
 import { type Expression, type Kernel, parts } from '../plan/expression.js';
 import {
   type Atom,
@@ -118,12 +118,22 @@ export function printKernel(kernel: Kernel, mode: GpuJsMode): KernelSource {
     if (constant !== 0 || texts.length === 0) texts.push(String(constant));
     return texts.join(' + ').replaceAll('+ -', '- ');
   };
-  /** A position as an index of a buffer, kept inside it where a guard's other side may leave it. */
-  const index = (buffer: Var, at: Position): string => {
+  /** An index brought into 0 … last; GLSL has no `min` of mixed types, so there in floats. */
+  const within0 = (last: number, text: string): string =>
+    mode === 'webgl2'
+      ? asFloat(`Math.max(0.0, Math.min(${literal(last)}, ${asFloat(text)}))`)
+      : `Math.max(0, Math.min(${last}, ${text}))`;
+  /** A number that may be an integer, as a local, which is a float. */
+  const asFloat = (text: string): string => {
+    const name = `v${count++}`;
+    block.lines.push(`const ${name} = ${text};`);
+    return name;
+  };
+  /** A position as an index of an array, kept inside it where a guard's other side may leave it. */
+  const index = (size: number, at: Position): string => {
     const [low, high] = bounds(resolve(at));
-    const last = sizeOf(buffer.shape) - 1;
     const text = position(at);
-    return low < 0 || high > last ? `Math.max(0, Math.min(${last}, ${text}))` : text;
+    return low < 0 || high >= size ? within0(size - 1, text) : text;
   };
 
   // ------------------------------------------------------------ values
@@ -136,7 +146,8 @@ export function printKernel(kernel: Kernel, mode: GpuJsMode): KernelSource {
 
   const value = (e: Expression): string => {
     if (e.kind === 'number') return numberSource(e.value, scope);
-    if (e.kind === 'load') return `${argument.get(e.buffer.id)}[${index(e.buffer, e.at)}]`;
+    if (e.kind === 'load')
+      return `${argument.get(e.buffer.id)}[${index(sizeOf(e.buffer.shape), e.at)}]`;
     // In a local it is a float: gpu.js would go on with integer arithmetic.
     if (e.kind === 'position') return remember(e, () => `(${position(e.at)})`);
     if (e.kind === 'fold' || (uses.get(e) ?? 0) > 1) return remember(e, () => compute(e));
@@ -160,7 +171,7 @@ export function printKernel(kernel: Kernel, mode: GpuJsMode): KernelSource {
         const inside = `(${row} >= 0 && ${row} < ${e.rows})`;
         const at = `${row} * ${e.width} + ${position(e.at)}`;
         const last = e.rows * e.width - 1;
-        return `(${inside} ? ${argument.get(e.buffer.id)}[Math.max(0, Math.min(${last}, ${at}))] : 0.0)`;
+        return `(${inside} ? ${argument.get(e.buffer.id)}[${within0(last, at)}] : 0.0)`;
       }
       case 'guard':
         return `(${guardText(e.conditions)} ? ${value(e.inside)} : ${value(e.outside)})`;
@@ -242,9 +253,9 @@ export function printKernel(kernel: Kernel, mode: GpuJsMode): KernelSource {
       case 'number':
         return halvesOf(e.value);
       case 'load': {
-        const at = index(e.buffer, e.at);
-        const name = argument.get(e.buffer.id);
-        return { high: `${name}[(${at}) * 2]`, low: `${name}[(${at}) * 2 + 1]` };
+        const [name, size] = [argument.get(e.buffer.id), 2 * sizeOf(e.buffer.shape)];
+        const [first, second] = [times(e.at, 2), plus(times(e.at, 2), fixed(1))];
+        return { high: `${name}[${index(size, first)}]`, low: `${name}[${index(size, second)}]` };
       }
       case 'guard':
         return chosen(guardText(e.conditions), word(e.inside), word(e.outside));
@@ -301,7 +312,7 @@ export function printKernel(kernel: Kernel, mode: GpuJsMode): KernelSource {
         block.lines.push(`${total} = ${greater};`);
       } else {
         const v = local(text);
-        const k = loops[0] === undefined ? '0.0' : loops[0].name;
+        const k = loops[0] === undefined ? '0.0' : asFloat(loops[0].name);
         block.lines.push(`${where} = ${v} > ${total} ? ${k} : ${where};`);
         block.lines.push(`${total} = ${v} > ${total} ? ${v} : ${total};`);
       }
