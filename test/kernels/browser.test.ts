@@ -76,8 +76,8 @@ if (!present && !required) {
 
   test.each([
     ['webasm', 3, 20],
-    ['webgpu', 2, 8],
-    ['webgl2', 2, 8],
+    ['webgpu', 2, 10],
+    ['webgl2', 2, 10],
   ])(
     '%s agrees with the reference',
     async (mode, cases, programs) => {

@@ -1,6 +1,6 @@
 /**
  * Elementwise primitives as gpu.js source. Where a mode's own functions are slow (WebAssembly calls
- * JavaScript once per lane) or inaccurate (WGSL's sine, GLSL's exponential) a polynomial stands here,
+ * JavaScript once per lane) or inaccurate (the shading languages' sine) a polynomial stands here,
  * accurate to a few float32 ulps.
  *
  * Shading languages promise nothing about NaN: WGSL's max(NaN, 1) is 1, its log(−2) is ln 2. So on
@@ -62,7 +62,7 @@ const extreme =
 function expSource(x: string, scope: Scope): string {
   const { local, mode } = scope;
   if (mode === 'cpu') return `Math.exp(${x})`;
-  if (mode === 'webgpu') return `(Math.abs(${x}) >= 0.0 ? Math.exp(${x}) : ${x})`;
+  if (isShader(mode)) return `(Math.abs(${x}) >= 0.0 ? Math.exp(${x}) : ${x})`;
   const limited = local(clamped(x, -87.3, 88.8, scope));
   const n = local(`Math.floor(${limited} * 1.4426950408889634 + 0.5)`);
   const r = local(`(${limited} - ${n} * 0.693359375) + ${n} * 0.00021219444005`);

@@ -80,20 +80,20 @@ async function conformance(mode: GpuJsMode, cases: number, programs: number): Pr
     'random bits',
   );
 
-  const step = compile((x: Value) => simplifyingStep(x), backend, { donate: [0] });
-  let state: unknown = floats([1, 2, 3]);
-  state = await step(state);
+  const descent = compile((x: Value) => grad((v: Value) => scalarOf(v))(x), backend, {
+    donate: [0],
+  });
+  let state: unknown = await descent(floats([1, 2, 3]));
   const before = backend.memory().buffers;
-  for (let i = 0; i < 100; i++) state = await step(state);
+  for (let i = 0; i < 100; i++) state = await descent(state);
   const leaked = backend.memory().buffers - before;
   release(backend, state);
-  await step.dispose();
+  await descent.dispose();
   await backend.dispose();
   return { checked, worst, failures, leaked };
 }
 
-const simplifyingStep = (x: Value): Value => grad((v: Value) => randomLoss(v))(x);
-const randomLoss = (x: Value): Value => randomProgram(3, 4).f(x, x).at(-1) as Value;
+const scalarOf = (x: Value): Value => randomProgram(3, 4).f(x, x).at(-1) as Value;
 
 async function choice(): Promise<{ readonly name: string; readonly reason: string }> {
   const { backend, reason } = await autoBackend();
