@@ -69,11 +69,26 @@ describe('the low-rank path', () => {
     expect(shapesOf(tape, 'dot')).toContain(`${HIDDEN},${INPUTS}`);
   });
 
-  test('noise is made again in the backward pass where that needs the weight, never kept', () => {
+  test('noise is made once and kept within the step; on request it is made again instead', () => {
+    const draws = (recompute: boolean) =>
+      shapesOf(gradientTape(flat({ sigma: 0.1, recompute })(adapted)), 'randomBits');
+    const count = (made: readonly string[], shape: string) =>
+      made.filter((s) => s === shape).length;
+    const [kept, again] = [draws(false), draws(true)];
     // The first layer's input needs no gradient: once. The second: forward and backward.
-    const made = shapesOf(gradientTape(flat({ sigma: 0.1 })(adapted)), 'randomBits');
-    expect(made.filter((s) => s === `${HIDDEN},${INPUTS}`)).toHaveLength(1);
-    expect(made.filter((s) => s === `5,${HIDDEN}`)).toHaveLength(2);
+    expect([kept, again].map((made) => count(made, `${HIDDEN},${INPUTS}`))).toEqual([1, 1]);
+    expect([kept, again].map((made) => count(made, `5,${HIDDEN}`))).toEqual([1, 2]);
+  });
+
+  test('keeping or making again changes no bit', () => {
+    const gradientOf = (recompute: boolean) =>
+      run(
+        (p: never, b: Batch) =>
+          grad(flat({ sigma: 0.1, recompute })(adapted))(p, b, trainingContext()),
+        adapters,
+        batch,
+      ).map(toNumbers);
+    expect(gradientOf(true)).toEqual(gradientOf(false));
   });
 
   test('constants are the base itself and m row norms', () => {
