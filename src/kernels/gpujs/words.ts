@@ -1,0 +1,82 @@
+/** Random words as gpu.js source: pairs of 16-bit halves. */
+import { sizeOf, type Var } from '../../autodiff/index.js';
+import type { Expression } from '../plan/expression.js';
+import { fixed, plus, quotient, times } from '../plan/position.js';
+import type { PositionPrinter } from './positions.js';
+import { type Halves, halvesOf, threefrySource } from './threefry.js';
+import type { Writer } from './writer.js';
+
+/** What else of a kernel's text words need. */
+export interface WordSources {
+  readonly writer: Writer;
+  readonly positions: PositionPrinter;
+  readonly argument: (buffer: Var) => string;
+  readonly value: (e: Expression) => string;
+  readonly condition: (e: Expression) => string;
+}
+
+/** Prints expressions of dtype uint. */
+export function wordPrinter({ writer, positions, argument, value, condition }: WordSources) {
+  const { local } = writer;
+  const { position, index, guard } = positions;
+  const word = (e: Expression): Halves => {
+    const name = (half: string) => writer.lookUp(`${half}:${wordKey(e)}`);
+    const [knownHigh, knownLow] = [name('high'), name('low')];
+    if (knownHigh !== undefined && knownLow !== undefined)
+      return { high: knownHigh, low: knownLow };
+    const { high, low } = wordSource(e);
+    const halves = { high: local(high), low: local(low) };
+    writer.learn(`high:${wordKey(e)}`, halves.high);
+    writer.learn(`low:${wordKey(e)}`, halves.low);
+    return halves;
+  };
+  const wordKeys = new Map<Expression, number>();
+  const wordKey = (e: Expression): number => {
+    const known = wordKeys.get(e) ?? wordKeys.size;
+    wordKeys.set(e, known);
+    return known;
+  };
+  const chosen = (test: string, x: Halves, y: Halves): Halves => ({
+    high: `(${test} ? ${x.high} : ${y.high})`,
+    low: `(${test} ? ${x.low} : ${y.low})`,
+  });
+  const wordSource = (e: Expression): Halves => {
+    switch (e.kind) {
+      case 'number':
+        return halvesOf(e.value);
+      case 'load': {
+        const [name, size] = [argument(e.buffer), 2 * sizeOf(e.buffer.shape)];
+        const [first, second] = [times(e.at, 2), plus(times(e.at, 2), fixed(1))];
+        return { high: `${name}[${index(size, first)}]`, low: `${name}[${index(size, second)}]` };
+      }
+      case 'guard':
+        return chosen(guard(e.conditions), word(e.inside), word(e.outside));
+      case 'apply': {
+        const [x, y, z] = e.operands as readonly [Expression, Expression, Expression];
+        return e.name === 'select' ? chosen(condition(x), word(y), word(z)) : word(x);
+      }
+      case 'randomWord': {
+        const counted = local(position(quotient(e.at, 2)));
+        const counter = [halvesOf(0), split(counted)] as const;
+        const [first, second] = threefrySource([word(e.key[0]), word(e.key[1])], counter, local);
+        const even = local(`(${position(e.at)}) % 2`);
+        return chosen(`${even} < 1`, first, second);
+      }
+      case 'derivedWord': {
+        const counter = [halvesOf(e.purpose), split(local(value(e.data)))] as const;
+        const [first, second] = threefrySource([word(e.key[0]), word(e.key[1])], counter, local);
+        return chosen(`${position(e.word)} < 1`, first, second);
+      }
+      default:
+        throw new Error(`gpujs: ${e.kind} is no random word`);
+    }
+  };
+  /** The halves of a number within ±2²⁴, as a 32-bit word. */
+  const split = (text: string): Halves => {
+    const high = local(`Math.floor(${text} / 65536.0)`);
+    const low = local(`${text} - ${high} * 65536.0`);
+    return { high: local(`${high} < 0.0 ? ${high} + 65536.0 : ${high}`), low };
+  };
+
+  return word;
+}
