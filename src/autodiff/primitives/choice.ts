@@ -1,0 +1,111 @@
+/** Elementwise comparison, choice, conversion, and numbers from random words. */
+import type { DType } from '../core/aval.js';
+import { bind, type Value } from '../core/value.js';
+import { wordToUniform } from '../random/keys.js';
+import { wordToNormal } from '../random/normalTable.js';
+import { mul } from './arithmetic.js';
+import { align, comparison, elementwise, numeric, one, two } from './define.js';
+import { lift, type Operand, zerosLike } from './source.js';
+
+// ---------------------------------------------------------------- comparison and choice
+export const maxPrimitive = elementwise({
+  name: 'max',
+  doc: 'max(x, y); at a tie each operand gets half of the derivative',
+  dtype: numeric,
+  scalar: (x = 0, y = 0) => Math.max(x, y),
+  slopes: ([x, y]) => [winner(x as Value, y as Value), winner(y as Value, x as Value)],
+});
+export const max = two(maxPrimitive);
+
+export const minPrimitive = elementwise({
+  name: 'min',
+  doc: 'min(x, y); at a tie each operand gets half of the derivative',
+  dtype: numeric,
+  scalar: (x = 0, y = 0) => Math.min(x, y),
+  slopes: ([x, y]) => [winner(y as Value, x as Value), winner(x as Value, y as Value)],
+});
+export const min = two(minPrimitive);
+
+/** t where a > b, t/2 where they are equal, 0 elsewhere. */
+const winner =
+  (a: Value, b: Value) =>
+  (t: Value): Value =>
+    select(lt(b, a), t, select(equal(a, b), mul(0.5, t), 0));
+
+export const ltPrimitive = elementwise({
+  name: 'lt',
+  doc: 'x < y',
+  dtype: comparison,
+  scalar: (x = 0, y = 0) => Number(x < y),
+  slopes: () => [undefined, undefined],
+});
+export const lt = two(ltPrimitive);
+export const gt = (x: Operand, y: Operand): Value => lt(y, x);
+
+export const equalPrimitive = elementwise({
+  name: 'equal',
+  doc: 'x = y',
+  dtype: comparison,
+  scalar: (x = 0, y = 0) => Number(x === y),
+  slopes: () => [undefined, undefined],
+});
+export const equal = two(equalPrimitive);
+
+export const selectPrimitive = elementwise({
+  name: 'select',
+  doc: 'x where the bool is true, y elsewhere. The branch that is not taken gets derivative 0.',
+  dtype: (c, x, y) => (c === 'bool' && x === y ? x : undefined),
+  scalar: (c = 0, x = 0, y = 0) => (c ? x : y),
+  slopes: ([c]) => [
+    undefined,
+    (t) => select(c as Value, t, zerosLike(t)),
+    (t) => select(c as Value, zerosLike(t), t),
+  ],
+});
+/** `x` where `condition`, else `y`. */
+export const select = (condition: Operand, x: Operand, y: Operand): Value =>
+  bind(selectPrimitive, align('select', [condition, x, y]), {});
+
+// ---------------------------------------------------------------- conversion
+export const convertPrimitive = elementwise<{ readonly dtype: 'float' | 'int' }>(
+  {
+    name: 'convert',
+    doc: 'The same numbers as another `dtype`: float → int truncates towards 0, bool → 0 or 1.',
+    dtype: (d) => (d === 'uint' ? undefined : d),
+    scalar: (x = 0) => x,
+    slopes: ([x], y) => [x?.dtype === 'float' && y.dtype === 'float' ? (t) => t : undefined],
+  },
+  ({ dtype }) => dtype,
+);
+export const convert = (x: Operand, dtype: 'float' | 'int'): Value =>
+  bind(convertPrimitive, [lift(x)], { dtype });
+
+const ofBits = (d: DType | undefined): DType | undefined => (d === 'uint' ? 'float' : undefined);
+
+export const bitsToUniformPrimitive = elementwise({
+  name: 'bitsToUniform',
+  doc: 'A random word as a number in [0, 1): its upper 24 bits over 2²⁴, exact in float32.',
+  dtype: ofBits,
+  scalar: (word = 0) => wordToUniform(word),
+  slopes: () => [undefined],
+});
+export const bitsToUniform = one(bitsToUniformPrimitive);
+
+export const bitsToNormalPrimitive = elementwise({
+  name: 'bitsToNormal',
+  doc: 'A random word as a standard normal number: the float32 sum of the table entries of its two halves (normalTable.ts), the same bits on every backend.',
+  dtype: ofBits,
+  scalar: (word = 0) => wordToNormal(word),
+  slopes: () => [undefined],
+});
+export const bitsToNormal = one(bitsToNormalPrimitive);
+
+export const stopGradientPrimitive = elementwise({
+  name: 'stopGradient',
+  doc: 'x, whose derivative is taken as 0',
+  dtype: (d) => d,
+  scalar: (x = 0) => x,
+  slopes: () => [undefined],
+});
+/** The same value as a constant for all derivatives. */
+export const stopGradient = one(stopGradientPrimitive);
