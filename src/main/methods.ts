@@ -1,6 +1,7 @@
 /**
- * The methods that the main job compares, with the settings that `tune.ts` found best on the
- * validation split. Each method got the same grid of learning rates.
+ * The methods that the main job compares. Their settings are those that `tune.ts` found best on the
+ * validation split (`docs/tuning.json`: two other seeds, 200 steps), with one tie broken so that LoRA
+ * and Flat-LoRA differ in σ alone.
  */
 import { pipe } from 'fp-ts/lib/function.js';
 import type { HostArray, Loss } from '../autodiff/index.js';
