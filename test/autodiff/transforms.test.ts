@@ -20,6 +20,7 @@ import {
   stopGradient,
   tanh,
   trace,
+  traceAt,
   transpose,
   type Value,
   vjp,
@@ -160,6 +161,19 @@ describe('closures', () => {
       expect([name, relativeError([backward], [slope]) < 1e-6]).toEqual([name, true]);
       expect([name, relativeError([forward], [backward]) < 1e-13]).toEqual([name, true]);
     }
+  });
+
+  test('what was computed outside is captured, not computed again; constants are not captured', () => {
+    trace((x: Value) => {
+      const outside = exp(square(x));
+      const inner = (y: Value) => add(mul(outside, sin(y)), mul(2, 3));
+      const { tape, captured } = traceAt(inner, [x]).closure;
+      expect(captured).toEqual([outside]);
+      expect(tape.equations.map((e) => e.primitive.name).sort()).toEqual(
+        ['add', 'broadcast', 'constant', 'constant', 'mul', 'mul', 'sin'].sort(),
+      );
+      return x;
+    }, x3);
   });
 
   test('a captured value that the function returns as it is, or not at all', () => {
