@@ -160,17 +160,21 @@ describe('clipByGlobalNorm', () => {
   const cases = readTorchFixture<ClipCase>('clip_grad_norm').cases.filter(
     ({ attrs }) => attrs.norm_type === 2,
   );
-  test.each(cases.map((c) => [c.name, c] as const))('torch: %s', async (_, c) => {
-    const clipped = (await evaluate(
-      (g: Record<string, Value>) =>
-        clipByGlobalNorm(c.attrs.max_norm).update(g, [], g, { step: lift(0, 'int') }).updates,
-      referenceBackend(),
-      c.inputs,
-    )) as unknown as Arrays;
-    for (const [name, expected] of Object.entries(c.outputs)) {
-      const given = clipped[name] as HostArray;
-      expect(relativeError(toNumbers(given), toNumbers(expected))).toBeLessThan(1e-10);
-    }
+  describe.each(testBackends().map((b) => [b.name, b] as const))('%s', (_, b) => {
+    test.each(cases.map((c) => [c.name, c] as const))('torch: %s', async (__, c) => {
+      const backend = await b.open();
+      const clipped = (await evaluate(
+        (g: Record<string, Value>) =>
+          clipByGlobalNorm(c.attrs.max_norm).update(g, [], g, { step: lift(0, 'int') }).updates,
+        backend,
+        c.inputs,
+      )) as unknown as Arrays;
+      await backend.dispose();
+      for (const [name, expected] of Object.entries(c.outputs)) {
+        const given = clipped[name] as HostArray;
+        expect(relativeError(toNumbers(given), toNumbers(expected))).toBeLessThan(b.tolerance);
+      }
+    });
   });
 
   test('has cases', () => {

@@ -1,5 +1,5 @@
 import { floats, type HostArray, ints, type Value } from '../../src/autodiff/index.js';
-import { evaluate, referenceBackend } from '../../src/kernels/index.js';
+import { type Backend, evaluate, referenceBackend } from '../../src/kernels/index.js';
 import {
   constantSchedule,
   cosineSchedule,
@@ -7,6 +7,7 @@ import {
   type Schedule,
   warmUpSchedule,
 } from '../../src/training/index.js';
+import { testBackends } from '../support/backends.js';
 import { relativeError, toNumbers } from '../support/numeric.js';
 import { readTorchFixture } from '../support/torchFixtures.js';
 
@@ -23,9 +24,13 @@ interface ScheduleCase {
 }
 
 /** The schedule inside a program, at int steps 0 … n − 1. */
-async function traced(schedule: Schedule, n: number): Promise<number[]> {
+async function traced(
+  schedule: Schedule,
+  n: number,
+  backend: Backend = referenceBackend(),
+): Promise<number[]> {
   const steps = ints(Array.from({ length: n }, (_, i) => i));
-  const rates = await evaluate((step: Value) => schedule.traced(step), referenceBackend(), steps);
+  const rates = await evaluate((step: Value) => schedule.traced(step), backend, steps);
   const numbers = toNumbers(rates as unknown as HostArray);
   return numbers.length === n ? numbers : Array.from({ length: n }, () => numbers[0] as number);
 }
@@ -41,7 +46,11 @@ test.each(cases.map((c) => [c.name, c] as const))(
       kind === 'linear'
         ? linearSchedule(base_lr, options)
         : cosineSchedule(base_lr, { ...options, cycles: num_cycles });
-    expect(relativeError(await traced(schedule, lr.length), lr)).toBeLessThan(1e-10);
+    for (const { tolerance, open } of testBackends()) {
+      const backend = await open();
+      expect(relativeError(await traced(schedule, lr.length, backend), lr)).toBeLessThan(tolerance);
+      await backend.dispose();
+    }
     expect(
       lr.map((__, i) => schedule.at(i)).every((x, i) => Math.abs(x - (lr[i] as number)) < 1e-10),
     ).toBe(true);
