@@ -69,11 +69,20 @@ export function compile<Args extends readonly unknown[], Out>(
   { donate = [] }: CompileOptions = {},
 ): Program<Args, Out> {
   const programs = new Map<string, Promise<Compiled>>();
+  // Functions inside arguments are part of the program: each gets a number when it is first seen.
+  const functions = new Map<unknown, number>();
+  const nameOf = (inner: unknown): string => {
+    if (!functions.has(inner)) functions.set(inner, functions.size);
+    return `function${functions.get(inner)}`;
+  };
 
   const compiledFor = (args: readonly unknown[]) => {
     const trees = args.map((arg) => flatten<Argument>(arg));
     const signature = trees
-      .map((t) => `${showTreeShape(t.shape)} ${t.leaves.map((x) => showAval(avalOf(x))).join()}`)
+      .map(
+        (t) =>
+          `${showTreeShape(t.shape, nameOf)} ${t.leaves.map((x) => showAval(avalOf(x))).join()}`,
+      )
       .join(' | ');
     const known = programs.get(signature);
     if (known !== undefined) return { trees, compiled: known };

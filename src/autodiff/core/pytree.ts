@@ -105,17 +105,25 @@ export function unflatten<T>(shape: TreeShape, leaves: readonly unknown[]): T {
   return tree;
 }
 
-/** A text that is equal for trees of equal shape. */
-export const showTreeShape = (shape: TreeShape): string => {
+/**
+ * A text that is equal for trees of equal shape.
+ * @param nameOf tells functions in the tree apart; by default they all count as equal.
+ */
+export const showTreeShape = (
+  shape: TreeShape,
+  nameOf: (f: unknown) => string = () => 'function',
+): string => {
   switch (shape.kind) {
     case 'leaf':
       return '*';
     case 'static':
-      return typeof shape.value === 'function' ? 'function' : String(JSON.stringify(shape.value));
+      return typeof shape.value === 'function'
+        ? nameOf(shape.value)
+        : String(JSON.stringify(shape.value));
     case 'list':
-      return `[${shape.items.map(showTreeShape).join(',')}]`;
+      return `[${shape.items.map((item) => showTreeShape(item, nameOf)).join(',')}]`;
     case 'record':
-      return `{${shape.keys.map((k, i) => `${k}:${showTreeShape(shape.items[i] as TreeShape)}`).join(',')}}`;
+      return `{${shape.keys.map((k, i) => `${k}:${showTreeShape(shape.items[i] as TreeShape, nameOf)}`).join(',')}}`;
   }
 };
 
