@@ -3,6 +3,7 @@
  * handwritten digits where they are to be had (a directory, else a download), else digits that the
  * library draws in two hands.
  */
+import path from 'node:path';
 import * as E from 'fp-ts/lib/Either.js';
 import { FlatloraError, type HostArray, key } from '../autodiff/index.js';
 import {
@@ -13,6 +14,7 @@ import {
   type Images,
   type LoadedDataset,
   loadDataset,
+  type Provenance,
   resizeBilinear,
   SEVERITIES,
   type SourceOptions,
@@ -57,6 +59,12 @@ export const batchOf = ({ images, labels }: ImageDataset): Batch<HostArray> => (
   labels,
 });
 
+/** Where data came from, without the place where a user keeps it. */
+const sourceOf = (provenance: Provenance, { dataDir }: DataOptions): string => {
+  const text = describeProvenance(provenance);
+  return dataDir === undefined ? text : text.replaceAll(path.join(dataDir, path.sep), '');
+};
+
 const get = async (
   name: 'optdigits' | 'semeion',
   split: 'train' | 'test',
@@ -98,7 +106,7 @@ export async function loadSource(options: DataOptions) {
     origin: drawn ? ('drawn' as const) : ('real' as const),
     train: batchOf(train.dataset),
     test: batchOf(test.dataset),
-    source: describeProvenance(train.provenance),
+    source: sourceOf(train.provenance, options),
   };
 }
 
@@ -123,7 +131,7 @@ export async function loadTarget(options: DataOptions): Promise<TargetData> {
     name: origin === 'real' ? 'semeion' : 'drawn digits, slanted hand',
     origin,
     split,
-    source: describeProvenance(provenance),
+    source: sourceOf(provenance, options),
   });
   const test = held.right.rest;
   return {

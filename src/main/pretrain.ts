@@ -2,7 +2,7 @@
  * Makes the committed weights: trains the ViT on the source domain.
  *
  *     npm run build && node dist/main/pretrain.js --data DIR    # weights/vit-optdigits.safetensors
- *     npm run build && node dist/main/pretrain.js               # weights/vit-drawn.safetensors
+ *     npm run build && node dist/main/pretrain.js --steps 700   # weights/vit-drawn.safetensors
  */
 import { parseArgs } from 'node:util';
 import { foldIn, type HostArray, key } from '../autodiff/index.js';
@@ -22,7 +22,7 @@ import { type Batch, type HostWeights, MODEL, scores, taskLoss } from './model.j
 import { shiftByOnePixel } from './shift.js';
 import { saveTree, weightsFile } from './weights.js';
 
-const STEPS = 2400;
+const STEPS = 1400;
 const BATCH = 64;
 const SEED = 1;
 
