@@ -6,7 +6,6 @@ import {
   grad,
   type HostArray,
   type Loss,
-  type LossContext,
   mean,
   orThrow,
   square,
@@ -25,6 +24,8 @@ import {
 } from '../../src/flatlora/index.js';
 import { floats, numbers, relativeError, run, toNumbers } from '../support/numeric.js';
 import { readTorchFixture } from '../support/torchFixtures.js';
+import { frobenius, lastWeight, type Matrix, matrixOf, plus, scaledBy } from './matrices.js';
+import type { AnyLoss } from './seenWeights.js';
 import {
   type Batch,
   gaussian,
@@ -38,18 +39,6 @@ import {
   trainingContext,
 } from './support.js';
 
-type Matrix = readonly (readonly number[])[];
-const matrixOf = (x: HostArray): Matrix =>
-  Array.from({ length: x.shape[0] as number }, (_, i) =>
-    Array.from({ length: x.shape[1] as number }, (_unused, j) => x.get(i, j)),
-  );
-const plus = (x: Matrix, y: Matrix): Matrix =>
-  x.map((row, i) => row.map((v, j) => v + (y[i]?.[j] as number)));
-const scaledBy = (c: number, x: Matrix): Matrix => x.map((row) => row.map((v) => c * v));
-const frobenius = (x: Matrix) => Math.sqrt(x.flat().reduce((s, v) => s + v * v, 0));
-
-// biome-ignore lint/suspicious/noExplicitAny: the adapters' type plays no part here.
-type AnyLoss = Loss<any, Batch>;
 const base = initNetwork(27);
 const batch = makeBatch(28);
 const adapters = randomAdapters(29);
@@ -114,33 +103,6 @@ describe('PyTorch: lora_sam', () => {
     expect(relativeError(stepped(B, samB), toNumbers(c.B_after_sgd_step))).toBeLessThan(1e-10);
   });
 });
-
-/** W + s·B·A of the first layer as the model sees it in the last pass of a transformed loss. */
-function lastWeight(
-  loss: AnyLoss,
-  transformer: (loss: AnyLoss) => AnyLoss,
-  params: unknown,
-  name: string,
-  data: unknown,
-): Matrix {
-  const [seen] = run(
-    (p: never, b: Batch) => {
-      let last: Value | undefined;
-      const context: LossContext = trainingContext();
-      transformer(loss)(p, b, {
-        ...context,
-        weight: (w, layer) => {
-          if (layer === name) last = asOperator(w).dense();
-          return w;
-        },
-      });
-      return last;
-    },
-    params,
-    data,
-  );
-  return matrixOf(seen as HostArray);
-}
 
 describe('SAM over the weights (Eq. 5)', () => {
   const rho = 0.4;

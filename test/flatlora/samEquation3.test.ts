@@ -4,8 +4,6 @@ import {
   grad,
   type HostArray,
   key,
-  type Loss,
-  type LossContext,
   mean,
   orThrow,
   square,
@@ -14,52 +12,18 @@ import {
 } from '../../src/autodiff/index.js';
 import { adapt, lora, sam } from '../../src/flatlora/index.js';
 import { floats, numbers, relativeError, run, toNumbers } from '../support/numeric.js';
+import {
+  frobenius,
+  lastWeight,
+  type Matrix,
+  matrixOf,
+  plus,
+  scaledBy,
+  times,
+  transposed,
+} from './matrices.js';
+import type { AnyLoss } from './seenWeights.js';
 import { type Batch, gaussian, HIDDEN, INPUTS, seeded, trainingContext } from './support.js';
-
-type Matrix = readonly (readonly number[])[];
-const matrixOf = (x: HostArray): Matrix =>
-  Array.from({ length: x.shape[0] as number }, (_, i) =>
-    Array.from({ length: x.shape[1] as number }, (_unused, j) => x.get(i, j)),
-  );
-const transposed = (x: Matrix): Matrix =>
-  (x[0] as readonly number[]).map((_, j) => x.map((row) => row[j] as number));
-const times = (x: Matrix, y: Matrix): Matrix =>
-  x.map((row) =>
-    transposed(y).map((column) => row.reduce((s, v, k) => s + v * (column[k] as number), 0)),
-  );
-const plus = (x: Matrix, y: Matrix): Matrix =>
-  x.map((row, i) => row.map((v, j) => v + (y[i]?.[j] as number)));
-const scaledBy = (c: number, x: Matrix): Matrix => x.map((row) => row.map((v) => c * v));
-const frobenius = (x: Matrix) => Math.sqrt(x.flat().reduce((s, v) => s + v * v, 0));
-
-// biome-ignore lint/suspicious/noExplicitAny: the adapters' type plays no part here.
-type AnyLoss = Loss<any, Batch>;
-/** W + s·B·A of the first layer as the model sees it in the last pass of a transformed loss. */
-function lastWeight(
-  loss: AnyLoss,
-  transformer: (loss: AnyLoss) => AnyLoss,
-  params: unknown,
-  name: string,
-  data: unknown,
-): Matrix {
-  const [seen] = run(
-    (p: never, b: Batch) => {
-      let last: Value | undefined;
-      const context: LossContext = trainingContext();
-      transformer(loss)(p, b, {
-        ...context,
-        weight: (w, layer) => {
-          if (layer === name) last = asOperator(w).dense();
-          return w;
-        },
-      });
-      return last;
-    },
-    params,
-    data,
-  );
-  return matrixOf(seen as HostArray);
-}
 
 describe('Eq. 3: what LoRA-SAM does to W', () => {
   /** A problem with one adapted layer; G = ∂L/∂W′ from the engine, the rest by hand. */
