@@ -82,7 +82,8 @@ export function summarise(findings: Findings): Summary {
       optimiser: 'AdamW, no weight decay, gradients clipped to norm 1, 3 % warm-up, cosine',
       steps: effort.steps,
       batchSize: effort.batchSize,
-      'chosen on': 'the validation split of semeion, the same grid of learning rates for every method',
+      'chosen on':
+        'the validation split of semeion, the same grid of learning rates for every method',
       'mean loss rise at': `sigma ${MEASURED_SIGMA}, ${effort.samples} draws`,
     },
     methods: summaries,
