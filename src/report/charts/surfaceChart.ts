@@ -26,7 +26,7 @@ const depth = (x: number, y: number): number => x * Math.sin(TURN) + y * Math.co
 function project(x: number, y: number, z: number): Point {
   const across = x * Math.cos(TURN) - y * Math.sin(TURN);
   const up = z * TALL * Math.cos(ELEVATION) + depth(x, y) * Math.sin(ELEVATION);
-  return [WIDTH / 2 + 14 + SIZE * across, 196 - SIZE * up];
+  return [WIDTH / 2 + 5 + SIZE * across, 196 - SIZE * up];
 }
 
 export function surfaceChart(
