@@ -14,14 +14,13 @@ import {
 import type { Json } from '../checkpoints/index.js';
 import { nodeCheckpoints, writeBytesAtomically } from '../checkpoints/node/index.js';
 import { nodeBackendByName } from '../kernels/node.js';
-import type { Measured, SeedRun } from '../report/index.js';
+import type { SeedRun } from '../report/index.js';
 import {
   adamW,
   chain,
   clipByGlobalNorm,
   cosineSchedule,
   evaluator,
-  observeAll,
   shuffledBatches,
   takeRows,
   train,
@@ -29,7 +28,8 @@ import {
 import { measure } from './measure.js';
 import { adapterOf, type HostTree, type Method, objective } from './methods.js';
 import { type Batch, type HostWeights, scores, taskLoss, type Weights } from './model.js';
-import { saveArrays } from './weights.js';
+import { quantile } from './timing.js';
+import { saveTree } from './weights.js';
 
 /** How much is done: the whole job, or a quick look. */
 export interface Effort {
@@ -108,11 +108,6 @@ const identityOf = ({ method, seed, effort, backend, dataName }: Job): Json => (
   data: dataName,
 });
 
-const median = (xs: readonly number[]): Measured => {
-  const sorted = [...xs].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? null;
-};
-
 /** Training's share of a run's time, for the progress bar. */
 const TRAINING_SHARE = 0.6;
 
@@ -185,7 +180,7 @@ export async function runJob(
           every: Math.max(10, Math.floor(effort.steps / 4)),
           evaluate: async (params) => validate(params, validation as never),
         },
-        observe: observeAll((event) => {
+        observe: (event) => {
           const now = performance.now();
           if (event.kind === 'step') {
             curve.push([event.step, event.loss]);
@@ -198,12 +193,12 @@ export async function runJob(
             validationCurve.push([event.step, event.metrics.accuracy as number]);
             last = 0;
           }
-        }),
+        },
       },
     );
     await dispose();
     if (reason === 'interrupted') return { reason };
-    await saveArrays(
+    await saveTree(
       path.join(await folder(out, 'adapters'), `${name}.safetensors`),
       adapter.toArrays(state.params),
       {
@@ -225,7 +220,7 @@ export async function runJob(
         trainLossCurve: curve,
         validationCurve,
         finalTrainLoss: measured.trainLoss,
-        secondsPerStep: median(times),
+        secondsPerStep: times.length > 0 ? quantile(times, 0.5) : null,
         trainedParameters: treeLeaves<HostArray>(state.params).reduce((n, a) => n + a.size, 0),
         extraBytes: null,
         liveBytes,

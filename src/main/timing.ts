@@ -14,7 +14,8 @@ export interface StepTiming {
   readonly ratio: readonly [number, number, number];
 }
 
-const quantile = (xs: readonly number[], q: number): number =>
+/** The element that a share `q` of the sorted numbers lie below; 0.5 is the median. */
+export const quantile = (xs: readonly number[], q: number): number =>
   [...xs].sort((a, b) => a - b)[Math.min(xs.length - 1, Math.floor(q * xs.length))] as number;
 
 /** Times one step of every method in turn, `rounds` times over. */

@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
-import { type HostArray, key, orThrow } from '../autodiff/index.js';
+import { key, orThrow } from '../autodiff/index.js';
 import { tensorsOfTree, treeOfTensors } from '../checkpoints/index.js';
 import { readSafetensors, writeSafetensors } from '../checkpoints/node/index.js';
 import { initVisionTransformer } from '../models/index.js';
@@ -41,10 +41,3 @@ export const saveTree = async (
       ),
     )(),
   );
-
-/** Named arrays as a safetensors file. */
-export const saveArrays = (
-  file: string,
-  arrays: Readonly<Record<string, HostArray>>,
-  metadata: Readonly<Record<string, string>>,
-): Promise<void> => saveTree(file, arrays, metadata);

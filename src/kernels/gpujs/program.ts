@@ -125,6 +125,16 @@ export function buildProgram(
   };
 }
 
+/** What a launch is called with: the buffers that it reads, then the table where it needs it. */
+const argumentsOf = (
+  { kernel, source }: Launch,
+  values: ReadonlyMap<number, unknown>,
+  table: unknown,
+): readonly unknown[] => [
+  ...kernel.reads.map((v) => values.get(v.id)),
+  ...(source.usesNormalTable ? [table] : []),
+];
+
 /** Zero-sized outputs need no kernel. */
 const emptyOutput = (v: Var): Float32Array | undefined =>
   sizeOf(v.shape) === 0 ? new Float32Array(0) : undefined;
@@ -150,17 +160,17 @@ function pipelineRunner({ gpu, plan, launches, constants, memory }: ProgramParts
     ({ source, output }) =>
       gpu.createKernel(source, { output: [...output] }) as unknown as KernelFunction,
   );
-  const present = plan.inputs.filter((v) => sizeOf(v.shape) > 0);
+  const isPresent = plan.inputs.map((v) => sizeOf(v.shape) > 0);
+  const present = plan.inputs.filter((_, i) => isPresent[i]);
   const results = plan.outputs.filter((v) => sizeOf(v.shape) > 0);
   const orchestrate = (...args: readonly unknown[]): unknown[] => {
     const values = new Map<number, unknown>();
     [...present, ...constants].forEach((v, i) => {
       values.set(v.id, args[i]);
     });
-    for (const { kernel, source } of launches) {
-      const reads = kernel.reads.map((v) => values.get(v.id));
-      const table = source.usesNormalTable ? [args.at(-1)] : [];
-      values.set(kernel.output.id, kernels.of(source)(...reads, ...table));
+    for (const launch of launches) {
+      const result = kernels.of(launch.source)(...argumentsOf(launch, values, args.at(-1)));
+      values.set(launch.kernel.output.id, result);
     }
     const flat = new Map(launches.map((l) => [l.kernel.output.id, l.source.output.length === 1]));
     return results.map((v) => {
@@ -180,7 +190,7 @@ function pipelineRunner({ gpu, plan, launches, constants, memory }: ProgramParts
   return {
     run: async (inputs: readonly Memory[]): Promise<readonly Memory[]> => {
       if (pipeline === undefined) return plan.outputs.map((v) => emptyOutput(v) as Float32Array);
-      const args = inputs.filter((_, i) => present.includes(plan.inputs[i] as Var));
+      const args = inputs.filter((_, i) => isPresent[i]);
       const raw = (await pipeline(...([...args, ...memory] as never[]))) as readonly Float32Array[];
       if (!checked) {
         checked = true;
@@ -215,17 +225,15 @@ function launchRunner(
       [...plan.inputs, ...constants].forEach((v, i) => {
         values.set(v.id, known[i]);
       });
-      for (const [i, { kernel, source, dies }] of launches.entries()) {
-        const build = kernels.of(source);
-        const reads = kernel.reads.map((v) => values.get(v.id));
-        const table = source.usesNormalTable ? [known.at(-1)] : [];
-        const result = build(...reads, ...table);
-        values.set(kernel.output.id, result instanceof Promise ? await result : result);
-        for (const v of dies) {
+      for (const [i, launch] of launches.entries()) {
+        const kernel = kernels.of(launch.source);
+        const result = kernel(...argumentsOf(launch, values, known.at(-1)));
+        values.set(launch.kernel.output.id, result instanceof Promise ? await result : result);
+        for (const v of launch.dies) {
           if (mode !== 'cpu') (values.get(v.id) as { delete: () => void }).delete();
           values.delete(v.id);
         }
-        if (!checked) requireMode(build, mode);
+        if (!checked) requireMode(kernel, mode);
         // Without a pause now and then WebGPU's queue and its memory grow without bound.
         if (i % 50 === 49) await device.settle();
       }

@@ -101,16 +101,41 @@ export function parts(e: Expression): readonly Expression[] {
   }
 }
 
-/** The buffers that an expression reads, each once, in order of first use. */
-export function buffersOf(body: Expression): Var[] {
-  const found = new Map<number, Var>();
+/** An expression and everything below it, each node once, in order of first use. */
+function nodesOf(body: Expression): readonly Expression[] {
   const seen = new Set<Expression>();
   const visit = (e: Expression) => {
     if (seen.has(e)) return;
     seen.add(e);
-    if (e.kind === 'load' || e.kind === 'gather') found.set(e.buffer.id, e.buffer);
     parts(e).forEach(visit);
   };
   visit(body);
+  return [...seen];
+}
+
+/** The buffers that an expression reads, each once, in order of first use. */
+export function buffersOf(body: Expression): Var[] {
+  const found = new Map<number, Var>();
+  for (const e of nodesOf(body)) {
+    if (e.kind === 'load' || e.kind === 'gather') found.set(e.buffer.id, e.buffer);
+  }
   return [...found.values()];
 }
+
+/** Every position that an expression uses. */
+export const positionsOf = (body: Expression): readonly Position[] =>
+  nodesOf(body).flatMap((e) => {
+    switch (e.kind) {
+      case 'load':
+      case 'gather':
+      case 'position':
+      case 'randomWord':
+        return [e.at];
+      case 'derivedWord':
+        return [e.word];
+      case 'guard':
+        return e.conditions.map((c) => c.at);
+      default:
+        return [];
+    }
+  });

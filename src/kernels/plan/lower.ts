@@ -11,7 +11,13 @@ import {
   type Tape,
   type Var,
 } from '../../autodiff/index.js';
-import { type Condition, type Expression, type FoldKind, number } from './expression.js';
+import {
+  type Condition,
+  type Expression,
+  type FoldKind,
+  number,
+  positionsOf,
+} from './expression.js';
 import { throughReshapes } from './fuse.js';
 import {
   fixed,
@@ -26,7 +32,6 @@ import {
   unflatten,
   wantedCut,
 } from './position.js';
-import { positionsOf } from './walk.js';
 
 /** The position that loops over the parts of one axis stand for, the outermost part first. */
 export const joint = (parts: readonly LoopVariable[]): Position =>

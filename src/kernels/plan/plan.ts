@@ -11,12 +11,11 @@ import {
   type Var,
 } from '../../autodiff/index.js';
 import { inlineCheckpoints } from '../inline.js';
-import { buffersOf, type Kernel } from './expression.js';
+import { buffersOf, type Kernel, positionsOf } from './expression.js';
 import { type FusionLimits, storedVariables } from './fuse.js';
 import { cutLoop, cutOf, elementOf, joint } from './lower.js';
 import { hasDivision, type LoopVariable, ofAtom, unflatten } from './position.js';
 import { prepare } from './prepare.js';
-import { positionsOf } from './walk.js';
 
 export interface Constant {
   readonly variable: Var;

@@ -90,7 +90,7 @@ function splitProduct(
   const pieces = range(Math.min(size, MOST_PIECES) + 1).find(
     (p) => p > 0 && size % p === 0 && total / p <= longest,
   );
-  if (pieces === undefined || pieces === 1) return undefined;
+  if (pieces === undefined) return undefined;
   const width = size / pieces;
   return range(pieces)
     .map((p) =>
