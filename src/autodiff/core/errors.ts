@@ -12,6 +12,7 @@ export type ProblemKind =
   | 'argument'
   | 'tree'
   | 'backend'
+  | 'memory'
   | 'data'
   | 'checkpoint'
   | 'target-modules'

@@ -24,7 +24,8 @@ import {
   storage,
   type Var,
 } from '../../autodiff/index.js';
-import { type Backend, type DeviceArray, type Executable, requireOwn } from '../backend.js';
+import type { Backend, DeviceArray, Executable } from '../backend.js';
+import { liveArrays, requireSignature } from '../liveArrays.js';
 import { planTape, printPlan } from '../plan/plan.js';
 import { deviceOf, type Memory } from './device.js';
 import type { GpuJsMode } from './math.js';
@@ -66,64 +67,36 @@ export async function gpujsBackend(mode: GpuJsMode): Promise<Backend> {
   if (missing !== undefined) throw new FlatloraError('backend', `${name}: ${missing}`);
   const gpu = new GPU({ mode });
   const device = deviceOf(gpu, mode);
-  const live = new Set<DeviceArray>();
-  let bytes = 0;
-  let buffers = 0;
-  let peakBytes = 0;
   let disposed = false;
-  const count = (arrays: number, size: number) => {
-    buffers += arrays;
-    bytes += size;
-    peakBytes = Math.max(peakBytes, bytes);
-  };
+  const live = liveArrays<Memory>(name);
   // One table for all programs: it belongs to the backend as the code of its kernels does.
   const table = device.upload(normalTable);
-  count(1, normalTable.byteLength);
+  live.count(1, normalTable.byteLength);
 
   const hold = (like: Aval, handle: Memory) => {
     requireFitting(name, like);
-    const array: DeviceArray = {
-      _tag: 'DeviceArray',
-      backend: name,
-      shape: like.shape,
-      dtype: like.dtype,
-      handle,
-    };
-    live.add(array);
-    count(1, 4 * floatsOf(array));
-    return array;
-  };
-  const requireOpen = () => {
-    if (disposed) throw new FlatloraError('backend', `${name}: the backend was disposed before`);
-  };
-  const memoryOf = (array: DeviceArray): Memory => {
-    requireOpen();
-    if (!live.has(requireOwn(name, array))) {
-      throw new FlatloraError('backend', `${name}: the array was released or donated before`);
-    }
-    return array.handle as Memory;
+    return live.hold(like, handle, 4 * floatsOf(like));
   };
   const release = (array: DeviceArray) => {
-    if (!live.delete(requireOwn(name, array))) return;
-    count(-1, -4 * floatsOf(array));
-    device.free(array.handle as Memory);
+    const handle = live.forget(array);
+    if (handle !== undefined) device.free(handle);
   };
 
   return {
     name,
     precision: 32,
     upload: (array) => {
-      requireOpen();
+      live.requireOpen();
       const like = avalOfHost(array);
       const data = flatData(array);
       if (like.dtype === 'int') requireSmall(name, data);
       return hold(like, device.upload(toFloats(data, like.dtype === 'uint')));
     },
-    download: async (array) => fromFloats(array, await device.read(memoryOf(array))),
+    download: async (array) => fromFloats(array, await device.read(live.handleOf(array))),
     release,
-    memory: () => ({ buffers, bytes, peakBytes }),
+    memory: live.memory,
     compile: async (tape): Promise<Executable> => {
-      requireOpen();
+      live.requireOpen();
       const plan = planTape(tape, {
         maxReads: MAX_READS[mode],
         ...(mode === 'webasm' && { longestProduct: LONGEST_PRODUCT }),
@@ -137,13 +110,13 @@ export async function gpujsBackend(mode: GpuJsMode): Promise<Backend> {
       }
       const program = buildProgram(gpu, mode, device, table, plan);
       let ended = false;
-      count(program.constantCount, program.constantBytes);
+      live.count(program.constantCount, program.constantBytes);
       return {
         run: async (inputs, donated) => {
           if (ended) throw new FlatloraError('backend', `${name}: the program was disposed before`);
           requireSignature(name, plan.inputs, inputs);
-          const results = await program.run(inputs.map(memoryOf));
-          peakBytes = Math.max(peakBytes, bytes + program.intermediateBytes);
+          const results = await program.run(inputs.map(live.handleOf));
+          live.reach(program.intermediateBytes);
           inputs.forEach((x, i) => {
             if (donated[i]) release(x);
           });
@@ -153,17 +126,17 @@ export async function gpujsBackend(mode: GpuJsMode): Promise<Backend> {
         dispose: () => {
           if (ended) return;
           ended = true;
-          count(-program.constantCount, -program.constantBytes);
+          live.count(-program.constantCount, -program.constantBytes);
           program.dispose();
         },
       };
     },
     dispose: async () => {
       if (disposed) return;
-      for (const array of [...live]) release(array);
       disposed = true;
+      live.arrays().forEach(release);
+      live.close();
       device.free(table);
-      count(-1, -normalTable.byteLength);
       await device.settle();
       await gpu.destroy();
     },
@@ -178,25 +151,6 @@ function requireFitting(name: string, like: Aval): void {
       `${name}: ${showAval(like)} takes ${floatsOf(like)} floats, more than the 2^24 that kernels can count`,
     );
   }
-}
-
-function requireSignature(
-  name: string,
-  expected: readonly Aval[],
-  given: readonly DeviceArray[],
-): void {
-  if (expected.length !== given.length) {
-    throw new FlatloraError(
-      'argument',
-      `${name}: the program takes ${expected.length} inputs, given ${given.length}`,
-    );
-  }
-  expected.forEach((want, i) => {
-    const [wanted, got] = [want, given[i] as Aval].map(showAval);
-    if (wanted !== got) {
-      throw new FlatloraError('argument', `${name}: input ${i} is ${got}, expected ${wanted}`);
-    }
-  });
 }
 
 function requireSmall(name: string, data: ArrayLike<number>): void {

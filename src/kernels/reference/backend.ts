@@ -9,8 +9,9 @@ import {
   printTape,
   type Tape,
 } from '../../autodiff/index.js';
-import { type Backend, type DeviceArray, type Executable, requireOwn } from '../backend.js';
+import type { Backend, DeviceArray, Executable } from '../backend.js';
 import { inlineCheckpoints } from '../inline.js';
+import { liveArrays } from '../liveArrays.js';
 import { implementations } from './implementations.js';
 
 const NAME = 'reference';
@@ -39,32 +40,10 @@ export function interpret(tape: Tape, inputs: readonly HostArray[]): readonly Ho
 
 /** A backend that computes in float64 with plain loops. */
 export function referenceBackend(): Backend {
-  const live = new Map<DeviceArray, number>();
-  let bytes = 0;
-  let peakBytes = 0;
-  const hold = (array: HostArray): DeviceArray => {
-    const held: DeviceArray = {
-      _tag: 'DeviceArray',
-      backend: NAME,
-      ...avalOfHost(array),
-      handle: array,
-    };
-    const size = array.size * array.data.BYTES_PER_ELEMENT;
-    live.set(held, size);
-    bytes += size;
-    peakBytes = Math.max(peakBytes, bytes);
-    return held;
-  };
-  const release = (array: DeviceArray) => {
-    bytes -= live.get(requireOwn(NAME, array)) ?? 0;
-    live.delete(array);
-  };
-  const hostOf = (array: DeviceArray): HostArray => {
-    if (!live.has(requireOwn(NAME, array))) {
-      throw new FlatloraError('backend', `${NAME}: the array was released or donated before`);
-    }
-    return array.handle as HostArray;
-  };
+  const live = liveArrays<HostArray>(NAME);
+  const hold = (array: HostArray): DeviceArray =>
+    live.hold(avalOfHost(array), array, array.size * array.data.BYTES_PER_ELEMENT);
+  const release = (array: DeviceArray) => void live.forget(array);
   /** A copy in double precision, so that later writes to the host array change nothing. */
   const copy = (array: HostArray): HostArray => {
     const data = flatData(array);
@@ -77,14 +56,14 @@ export function referenceBackend(): Backend {
     name: NAME,
     precision: 64,
     upload: (array) => hold(copy(array)),
-    download: async (array) => copy(hostOf(array)),
+    download: async (array) => copy(live.handleOf(array)),
     release,
-    memory: () => ({ buffers: live.size, bytes, peakBytes }),
+    memory: live.memory,
     compile: async (tape): Promise<Executable> => {
       const flat = inlineCheckpoints(tape);
       return {
         run: async (inputs, donated) => {
-          const results = interpret(flat, inputs.map(hostOf)).map((x) => hold(copy(x)));
+          const results = interpret(flat, inputs.map(live.handleOf)).map((x) => hold(copy(x)));
           inputs.forEach((x, i) => {
             if (donated[i]) release(x);
           });
@@ -94,9 +73,6 @@ export function referenceBackend(): Backend {
         dispose: () => undefined,
       };
     },
-    dispose: async () => {
-      live.clear();
-      bytes = 0;
-    },
+    dispose: async () => live.close(),
   };
 }
