@@ -9,7 +9,9 @@
  * - arithmetic is stored when several kernels would repeat it, unless it is trivial;
  * - sums, maxima and products are stored, but arithmetic that alone uses one and has its shape is
  *   done in the same kernel (an epilogue);
- * - operands of products are stored, since a product reads each element many times.
+ * - operands of products are stored, since a product reads each element many times; backends that
+ *   copy operands tile by tile compute cheap ones on the way instead, and random noise always, so that
+ *   neither noise nor a perturbed weight is ever in memory.
  */
 import { type Equation, range, type Tape, type Var } from '../../autodiff/index.js';
 
@@ -45,6 +47,11 @@ export interface FusionLimits {
   readonly maxReads: number;
   /** Most terms of the products that one kernel sums up; no bound by default. */
   readonly longestProduct?: number;
+  /**
+   * For backends whose products copy operands tile by tile: the greatest cost of arithmetic (see
+   * `COST`) that is done while copying. Operands of products are stored without it.
+   */
+  readonly operandCost?: number;
 }
 
 /** The variable whose memory a chain of reshapes reads. */
@@ -66,7 +73,7 @@ const rereads = ({ equation }: Use): boolean => equation.primitive.name === 'dot
 /** Ids of the variables that are written to memory (tape inputs and constants are there anyway). */
 export function storedVariables(
   tape: Tape,
-  { maxReads, longestProduct = Number.POSITIVE_INFINITY }: FusionLimits,
+  { maxReads, longestProduct = Number.POSITIVE_INFINITY, operandCost }: FusionLimits,
 ): ReadonlySet<number> {
   const definitions = new Map<number, Equation>();
   const uses = new Map<number, Use[]>();
@@ -122,7 +129,13 @@ export function storedVariables(
         only.use.equation.primitive.scalar !== undefined;
       return !inPlace;
     }
-    if (final.some(({ use }) => rereads(use))) return true;
+    if (final.some(({ use }) => rereads(use))) {
+      if (operandCost === undefined || holdsLoop(equation)) return true;
+      const onlyProducts = final.every(({ use }) => rereads(use)) && !movedToOutput(id);
+      if (onlyProducts && drawsNoise(equation)) return false;
+      const ownCost = cost.get(id) ?? 0;
+      if (ownCost > operandCost || (ownCost > TRIVIAL && users.size > 1)) return true;
+    }
     // Who asks which elements reach the maximum must see the very numbers that it was taken of:
     // `cpu` rounds only what it stores, and shader compilers contract multiply and add at will.
     if (users.size > 1 && final.some(({ use }) => use.equation.primitive.name === 'reduceMax')) {
@@ -141,6 +154,36 @@ export function storedVariables(
       const definition = definitions.get(v.id);
       return definition !== undefined && !stored.has(v.id) && holdsLoop(definition);
     });
+
+  /** Whether computing the equation in place would draw random words for every element. */
+  const drawsNoise = (equation: Equation): boolean =>
+    equation.primitive.name === 'randomBits' ||
+    equation.inputs.some((v) => {
+      const definition = definitions.get(v.id);
+      return definition !== undefined && !stored.has(v.id) && drawsNoise(definition);
+    });
+
+  /**
+   * How the axes of the products inside a variable lie in its own: equal for products that one kernel
+   * can sum up tile by tile together. Empty where there is none, undefined where they differ.
+   */
+  const productForm = (v: Var): string | undefined => {
+    const definition = definitions.get(v.id);
+    if (definition === undefined || stored.has(v.id)) return '';
+    const { primitive, inputs, params } = definition;
+    if (primitive.name === 'dot') {
+      const lhs = inputs[0] as Var;
+      const batch = params.batch[0].length;
+      const rows = lhs.shape.length - batch - params.contract[0].length;
+      return `dot ${v.shape.join()} ${batch} ${rows}`;
+    }
+    const forms = inputs.map(productForm).filter((form) => form !== '');
+    if (forms.length === 0) return '';
+    if (new Set(forms).size > 1 || forms[0] === undefined) return undefined;
+    return MOVES.has(primitive.name)
+      ? `${primitive.name} ${JSON.stringify(params)} of ${forms[0]}`
+      : forms[0];
+  };
 
   /** Terms of the products that computing a variable in place sums up. */
   const productTerms = (v: Var): number => {
@@ -190,6 +233,14 @@ export function storedVariables(
         sum -= terms[i] as number;
         stored.add((inputs[i] as Var).id);
       }
+    }
+    if (operandCost !== undefined && !MOVES.has(primitive.name)) {
+      // Products whose tiles do not lie alike are kept apart, the first inside.
+      const forms = inputs.map(productForm);
+      const kept = forms.find((form) => form !== '');
+      inputs.forEach((v, i) => {
+        if (forms[i] !== '' && (forms[i] === undefined || forms[i] !== kept)) stored.add(v.id);
+      });
     }
     reads.set(
       result.id,
