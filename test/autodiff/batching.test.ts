@@ -1,10 +1,17 @@
 /** The batching rule of every primitive, and vmap together with itself and with grad. */
 import fc from 'fast-check';
-import { dtypeOfHost, floats, type HostArray, range } from '../../src/autodiff/index.js';
+import {
+  dtypeOfHost,
+  floats,
+  type HalfPrecision,
+  type HostArray,
+  range,
+} from '../../src/autodiff/index.js';
 import {
   between,
   boolArray,
   generator,
+  halfArray,
   integerArray,
   type Random,
   shuffled,
@@ -31,6 +38,9 @@ function vary(random: Random, x: HostArray): HostArray {
       return wordArray(random, x.shape);
     case 'bool':
       return boolArray(random, x.shape);
+    case 'bfloat16':
+    case 'float16':
+      return halfArray(random, x.shape, dtypeOfHost(x) as HalfPrecision);
   }
 }
 

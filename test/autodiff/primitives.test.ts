@@ -2,7 +2,12 @@
 import fc from 'fast-check';
 import { primitives } from '../../src/autodiff/index.js';
 import { runs } from '../tooling/property.js';
-import { firstOrderLaws, secondOrderLaws, zeroDerivativeLaws } from './laws/derivatives.js';
+import {
+  firstOrderLaws,
+  identityDerivativeLaws,
+  secondOrderLaws,
+  zeroDerivativeLaws,
+} from './laws/derivatives.js';
 import { primitiveStrategies } from './laws/primitiveCases.js';
 
 // A quarter of the shapes has an empty axis; more than 100 have elements.
@@ -24,6 +29,10 @@ describe.each(Object.entries(primitiveStrategies))('%s', (_, strategies) => {
     } else if (derivative === 'zero') {
       test(`derivatives are zero (strategy ${i})`, () => {
         fc.assert(fc.property(cases, zeroDerivativeLaws), { numRuns: CASES });
+      });
+    } else if (derivative === 'through') {
+      test(`derivatives are the identity (strategy ${i})`, () => {
+        fc.assert(fc.property(cases, identityDerivativeLaws), { numRuns: CASES });
       });
     }
   });

@@ -1,6 +1,14 @@
 /** Random test data from a seed that fast-check chose: shapes shrink, the numbers in them need not. */
 import fc from 'fast-check';
-import { type HostArray, hostArray, ints, type Shape, sizeOf } from '../../src/autodiff/index.js';
+import {
+  type HalfPrecision,
+  type HostArray,
+  hostArray,
+  ints,
+  type Shape,
+  sizeOf,
+  toHalf,
+} from '../../src/autodiff/index.js';
 import { floats } from './numeric.js';
 
 /** Uniform numbers in [0, 1) from a small generator (mulberry32) that is not the engine's. */
@@ -56,6 +64,10 @@ export const wordArray = (random: Random, shape: Shape): HostArray =>
     Uint32Array.from({ length: sizeOf(shape) }, () => Math.floor(random() * 2 ** 32)),
     shape,
   );
+
+/** Numbers of a half precision, as they are stored. */
+export const halfArray = (random: Random, shape: Shape, precision: HalfPrecision): HostArray =>
+  toHalf(uniformArray(random, shape), precision);
 
 /** A random order of a list. */
 export function shuffled<A>(random: Random, list: readonly A[]): A[] {

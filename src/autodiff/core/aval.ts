@@ -3,8 +3,17 @@
  *
  * `float` is whatever the backend computes in (float64 in `reference`, float32 elsewhere); `uint`
  * holds the 32-bit words of keys and random streams; `bool` is what comparisons give.
+ *
+ * `bfloat16` and `float16` are for storage: 2 bytes an element, moved about as they are, and read and
+ * written through `convert` alone. Nothing computes in them, and no derivative flows through them.
  */
-export type DType = 'float' | 'int' | 'uint' | 'bool';
+export type DType = 'float' | 'int' | 'uint' | 'bool' | HalfPrecision;
+
+/** The 16-bit formats (`halfBits.ts`). */
+export type HalfPrecision = 'bfloat16' | 'float16';
+
+export const isHalf = (dtype: DType): dtype is HalfPrecision =>
+  dtype === 'bfloat16' || dtype === 'float16';
 
 /** Sizes of the axes, outermost first; `[]` is a scalar. */
 export type Shape = readonly number[];

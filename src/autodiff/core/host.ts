@@ -3,11 +3,18 @@
  * The typed array's class tells the element type.
  */
 import ndarray, { type NdArray } from 'ndarray';
-import { type Aval, type DType, type Shape, sizeOf } from './aval.js';
+import { type Aval, type DType, type HalfPrecision, isHalf, type Shape, sizeOf } from './aval.js';
 import { FlatloraError } from './errors.js';
+import { type HalfBits, halfBits, halfStorage, numberOfHalf } from './halfBits.js';
 
 /** Element storage of a host array. */
-export type HostData = Float64Array | Float32Array | Int32Array | Uint32Array | Uint8Array;
+export type HostData =
+  | Float64Array
+  | Float32Array
+  | Int32Array
+  | Uint32Array
+  | Uint8Array
+  | HalfBits;
 
 /** An array on the host. */
 export type HostArray = NdArray<HostData>;
@@ -23,20 +30,26 @@ const DTYPE_OF_CLASS: Readonly<Record<string, DType>> = {
 
 const className = (data: unknown): string => Object.prototype.toString.call(data).slice(8, -1);
 
+/** The dtype of element storage; `undefined` for what is none, plain 16-bit words among them. */
+const dtypeOfData = (data: unknown): DType | undefined =>
+  className(data) === 'Uint16Array'
+    ? (data as Partial<HalfBits>).format
+    : DTYPE_OF_CLASS[className(data)];
+
 export const isHostArray = (x: unknown): x is HostArray =>
   typeof x === 'object' &&
   x !== null &&
   'data' in x &&
   'stride' in x &&
   'offset' in x &&
-  className((x as HostArray).data) in DTYPE_OF_CLASS;
+  dtypeOfData((x as HostArray).data) !== undefined;
 
 export function dtypeOfHost(array: HostArray): DType {
-  const dtype = DTYPE_OF_CLASS[className(array.data)];
+  const dtype = dtypeOfData(array.data);
   if (dtype === undefined) {
     throw new FlatloraError(
       'dtype',
-      `host array: element storage ${className(array.data)}, expected Float64Array, Float32Array, Int32Array, Uint32Array (random words) or Uint8Array (booleans)`,
+      `host array: element storage ${className(array.data)}, expected Float64Array, Float32Array, Int32Array, Uint32Array (random words), Uint8Array (booleans), Bfloat16Bits or Float16Bits`,
     );
   }
   return dtype;
@@ -58,6 +71,8 @@ export function storage(dtype: DType, size: number, precision: 32 | 64 = 64): Ho
       return new Uint32Array(size);
     case 'bool':
       return new Uint8Array(size);
+    default:
+      return halfStorage(dtype, size);
   }
 }
 
@@ -105,3 +120,39 @@ export const floats = (values: ArrayLike<number>, shape: Shape = [values.length]
 /** An int32 array from numbers. */
 export const ints = (values: ArrayLike<number>, shape: Shape = [values.length]): HostArray =>
   hostArray(Int32Array.from(values), shape);
+
+/** The number at a place of element storage: what half-precision bits stand for, else the element. */
+export function numberAt(array: HostArray, place: number): number {
+  const dtype = dtypeOfHost(array);
+  const element = array.data[place] as number;
+  return isHalf(dtype) ? numberOfHalf(element, dtype) : element;
+}
+
+/** A copy in half precision, each number rounded to the nearest (ties to even; ±∞ beyond the range). */
+export function toHalf(array: HostArray, precision: HalfPrecision): HostArray {
+  const { data } = toFloat(array);
+  const bits = halfStorage(precision, data.length);
+  for (let i = 0; i < bits.length; i++) bits[i] = halfBits(data[i] as number, precision);
+  return hostArray(bits, array.shape);
+}
+
+/**
+ * A half-precision array as float32, which is exact; a float array in its own precision.
+ * @throws FlatloraError when the array holds integers, random words or booleans.
+ */
+export function toFloat(array: HostArray): HostArray {
+  const dtype = dtypeOfHost(array);
+  if (dtype !== 'float' && !isHalf(dtype)) {
+    throw new FlatloraError(
+      'dtype',
+      `toFloat: array is ${dtype}, expected float or half precision`,
+    );
+  }
+  const data = flatData(array);
+  return isHalf(dtype)
+    ? hostArray(
+        Float32Array.from(data, (bits) => numberOfHalf(bits, dtype)),
+        array.shape,
+      )
+    : hostArray(data, array.shape);
+}

@@ -1,6 +1,6 @@
 /** Tapes as text, for people: one equation a line, letters for variables. */
 import { showAval, showShape } from './aval.js';
-import { isHostArray } from './host.js';
+import { isHostArray, numberAt } from './host.js';
 import type { Tape, Var } from './tape.js';
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz';
@@ -17,8 +17,8 @@ const isTape = (x: unknown): x is Tape =>
 function showParam(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(showParam).join(',')}]`;
   if (isHostArray(value)) {
-    const { shape, data, offset } = value;
-    return shape.length === 0 ? String(data[offset]) : `data${showShape(shape)}`;
+    const { shape, offset } = value;
+    return shape.length === 0 ? String(numberAt(value, offset)) : `data${showShape(shape)}`;
   }
   if (typeof value === 'object' && value !== null) return showParams(value);
   return String(value);

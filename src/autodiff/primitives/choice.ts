@@ -1,10 +1,11 @@
 /** Elementwise comparison, choice, conversion, and numbers from random words. */
-import type { DType } from '../core/aval.js';
+import { type DType, type HalfPrecision, isHalf } from '../core/aval.js';
+import { roundToHalf } from '../core/halfBits.js';
 import { bind, type Value } from '../core/value.js';
 import { wordToUniform } from '../random/keys.js';
 import { wordToNormal } from '../random/normalTable.js';
 import { mul } from './arithmetic.js';
-import { align, comparison, elementwise, numeric, one, two } from './define.js';
+import { align, comparison, elementwise, floatOnly, numeric, one, two } from './define.js';
 import { lift, type Operand, zerosLike } from './source.js';
 
 // ---------------------------------------------------------------- comparison and choice
@@ -54,7 +55,7 @@ export const equal = two(equalPrimitive);
 export const selectPrimitive = elementwise({
   name: 'select',
   doc: 'x where the bool is true, y elsewhere. The branch that is not taken gets derivative 0.',
-  dtype: (c, x, y) => (c === 'bool' && x === y ? x : undefined),
+  dtype: (c, x, y) => (c === 'bool' && x === y && x && !isHalf(x) ? x : undefined),
   scalar: (c = 0, x = 0, y = 0) => (c ? x : y),
   slopes: ([c]) => [
     undefined,
@@ -67,18 +68,42 @@ export const select = (condition: Operand, x: Operand, y: Operand): Value =>
   bind(selectPrimitive, align('select', [condition, x, y]), {});
 
 // ---------------------------------------------------------------- conversion
-export const convertPrimitive = elementwise<{ readonly dtype: 'float' | 'int' }>(
+/** What `convert` gives. */
+export type Converted = 'float' | 'int' | HalfPrecision;
+
+/** Half precision meets float alone, so that nothing is rounded twice. */
+const convertible = (from: DType, to: Converted): boolean =>
+  from === to || (isHalf(from) ? to === 'float' : !isHalf(to) || from === 'float');
+
+export const convertPrimitive = elementwise<{ readonly dtype: Converted }>(
   {
     name: 'convert',
-    doc: 'The same numbers as another `dtype`: float → int truncates towards 0, bool → 0 or 1.',
+    doc: 'The same numbers as another `dtype`: float → int truncates towards 0, bool → 0 or 1, float → bfloat16 or float16 rounds to the nearest (ties to even, ±∞ beyond the range), and back is exact. No derivative flows through int, bool or half precision.',
     dtype: (d) => (d === 'uint' ? undefined : d),
     scalar: (x = 0) => x,
     slopes: ([x], y) => [x?.dtype === 'float' && y.dtype === 'float' ? (t) => t : undefined],
   },
-  ({ dtype }) => dtype,
+  ({ dtype }, from) => (convertible(from, dtype) ? dtype : undefined),
 );
-export const convert = (x: Operand, dtype: 'float' | 'int'): Value =>
+export const convert = (x: Operand, dtype: Converted): Value =>
   bind(convertPrimitive, [lift(x)], { dtype });
+
+/** Rounds to a half precision and stays float, for the rounding of mixed-precision training. */
+const rounding = (name: string, precision: HalfPrecision) =>
+  elementwise({
+    name,
+    doc: `The nearest ${precision} number as a float (ties to even, ±∞ beyond the range); its derivative is taken as 1 (straight through).`,
+    dtype: floatOnly,
+    scalar: (x = 0) => roundToHalf(x, precision),
+    slopes: () => [(t) => t],
+  });
+
+export const roundToBfloat16Primitive = rounding('roundToBfloat16', 'bfloat16');
+export const roundToFloat16Primitive = rounding('roundToFloat16', 'float16');
+
+/** The nearest number of a half precision, as a float; derivative 1. */
+export const roundTo = (x: Operand, precision: HalfPrecision): Value =>
+  one(precision === 'bfloat16' ? roundToBfloat16Primitive : roundToFloat16Primitive)(x);
 
 const ofBits = (d: DType | undefined): DType | undefined => (d === 'uint' ? 'float' : undefined);
 

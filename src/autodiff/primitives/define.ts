@@ -41,7 +41,8 @@ const batchAll = (inputs: readonly Value[], batched: readonly boolean[], size: n
 
 export function elementwise<P = Record<string, never>>(
   definition: Elementwise,
-  resultType?: (params: P) => DType,
+  /** The dtype of the result where it is the parameters' to say; `undefined` where it cannot be. */
+  resultType?: (params: P, operand: DType) => DType | undefined,
 ): Primitive<P> {
   const { name, doc, dtype, scalar, slopes } = definition;
   const self: Primitive<P> = {
@@ -58,10 +59,14 @@ export function elementwise<P = Record<string, never>>(
           `${name}: shapes differ: ${showShape(first.shape)} and ${showShape(odd.shape)}`,
         );
       }
-      const result = dtype(...inputs.map((x) => x.dtype));
+      const own = dtype(...inputs.map((x) => x.dtype));
+      const result = own && resultType ? resultType(params, own) : own;
       return result === undefined
-        ? fail('dtype', `${name}: cannot be applied to ${inputs.map(showAval).join(', ')}`)
-        : E.right([aval(first.shape, resultType ? resultType(params) : result)]);
+        ? fail(
+            'dtype',
+            `${name}${resultType ? ` ${JSON.stringify(params)}` : ''}: cannot be applied to ${inputs.map(showAval).join(', ')}`,
+          )
+        : E.right([aval(first.shape, result)]);
     },
     vjp: ({ inputs, outputs, cotangents }) =>
       slopes(inputs, outputs[0] as Value).map((slope) => slope?.(cotangents[0] as Value)),

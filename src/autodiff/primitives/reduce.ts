@@ -1,6 +1,14 @@
 /** Primitives that reduce along axes. */
 import * as E from 'fp-ts/lib/Either.js';
-import { type Aval, aval, normaliseAxis, range, type Shape, showShape } from '../core/aval.js';
+import {
+  type Aval,
+  aval,
+  isHalf,
+  normaliseAxis,
+  range,
+  type Shape,
+  showShape,
+} from '../core/aval.js';
 import { FlatloraError, fail, type Result } from '../core/errors.js';
 import { bind, type Primitive, type Value } from '../core/value.js';
 import { convert, div, equal, mul, select } from './elementwise.js';
@@ -78,14 +86,16 @@ export const argmaxPrimitive: Primitive<{ readonly axis: number }> = {
   name: 'argmax',
   doc: 'Index along `axis` of the first greatest element, as int; no derivative.',
   shape: ([x], { axis }) =>
-    x !== undefined && axis >= 0 && axis < x.shape.length && x.shape[axis] !== 0
-      ? E.right([
-          aval(
-            x.shape.filter((_, i) => i !== axis),
-            'int',
-          ),
-        ])
-      : fail('argument', `argmax: axis ${axis} of ${showShape(x?.shape ?? [])} has no elements`),
+    x !== undefined && isHalf(x.dtype)
+      ? fail('dtype', `argmax: operand is ${x.dtype}, convert it to float first`)
+      : x !== undefined && axis >= 0 && axis < x.shape.length && x.shape[axis] !== 0
+        ? E.right([
+            aval(
+              x.shape.filter((_, i) => i !== axis),
+              'int',
+            ),
+          ])
+        : fail('argument', `argmax: axis ${axis} of ${showShape(x?.shape ?? [])} has no elements`),
   vjp: () => [undefined],
   jvp: () => [undefined],
   batch: ({ inputs, params: { axis } }) => [bind(argmaxPrimitive, inputs, { axis: axis + 1 })],

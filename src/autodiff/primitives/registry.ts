@@ -46,6 +46,8 @@ export const elementwisePrimitives: readonly Primitive[] = [
   elementwise.equalPrimitive,
   elementwise.selectPrimitive,
   elementwise.convertPrimitive,
+  elementwise.roundToBfloat16Primitive,
+  elementwise.roundToFloat16Primitive,
   elementwise.bitsToUniformPrimitive,
   elementwise.bitsToNormalPrimitive,
   elementwise.stopGradientPrimitive,

@@ -11,7 +11,7 @@
  * simplified on their own, and nothing is merged across their border.
  */
 import { range, sameShape } from '../core/aval.js';
-import { isHostArray } from '../core/host.js';
+import { isHostArray, numberAt } from '../core/host.js';
 import { type Equation, linearise, lookUp, type Tape } from '../core/tape.js';
 import { apply, input, type Params, type Primitive, type Value } from '../core/value.js';
 import { neg } from '../primitives/elementwise.js';
@@ -25,7 +25,7 @@ function uniformNumber({ source }: Value): number | undefined {
   switch (primitive.name) {
     case 'constant': {
       const { value } = params;
-      return value.shape.length === 0 ? (value.data[value.offset] as number) : undefined;
+      return value.shape.length === 0 ? numberAt(value, value.offset) : undefined;
     }
     case 'broadcast':
     case 'reshape':

@@ -7,6 +7,7 @@ import {
   type Equation,
   freeAxes,
   type HostArray,
+  numberAt,
   PURPOSE,
   type Tape,
   type Var,
@@ -62,7 +63,7 @@ export const scalarConstant = (equation: Equation | undefined): number | undefin
   const value: HostArray | undefined =
     equation?.primitive.name === 'constant' ? equation.params.value : undefined;
   return value !== undefined && value.shape.length === 0
-    ? Number(value.data[value.offset])
+    ? numberAt(value, value.offset)
     : undefined;
 };
 

@@ -5,11 +5,15 @@
 import {
   type Aval,
   bitsAt,
+  dtypeOfHost,
   elementwisePrimitives,
   flatData,
   freeAxes,
   type HostArray,
+  halfBits,
   hostArray,
+  isHalf,
+  numberOfHalf,
   type Params,
   PURPOSE,
   range,
@@ -36,6 +40,15 @@ const elementwise =
     }
     return out;
   };
+
+/** Half-precision bits become numbers and numbers bits; typed arrays do the rest by themselves. */
+const convert: Implementation = (inputs, params, output) => {
+  const from = dtypeOfHost(inputs[0] as HostArray);
+  const to = output.dtype;
+  const f = (x: number): number =>
+    from === to ? x : isHalf(from) ? numberOfHalf(x, from) : isHalf(to) ? halfBits(x, to) : x;
+  return elementwise(f)(inputs, params, output);
+};
 
 /** Folds the elements along `axes`, from `start`. */
 const reduction =
@@ -224,6 +237,7 @@ export const implementations: Readonly<Record<string, Implementation>> = {
       elementwise(p.scalar as (...xs: number[]) => number),
     ]),
   ),
+  convert,
   constant: (_, { value }) => value,
   iota,
   randomBits,

@@ -24,9 +24,10 @@ export interface Strategy {
   readonly cases: fc.Arbitrary<Case>;
   /**
    * `smooth`: derivatives are compared with differences; `zero`: derivatives are zero everywhere in
-   * the strategy's domain; `none`: there is no float operand.
+   * the strategy's domain; `through`: they are taken to be the identity, whatever differences say;
+   * `none`: there is no float operand.
    */
-  readonly derivative: 'smooth' | 'zero' | 'none';
+  readonly derivative: 'smooth' | 'zero' | 'through' | 'none';
 }
 
 const isFloatArray = (x: HostArray): boolean => dtypeOfHost(x) === 'float';

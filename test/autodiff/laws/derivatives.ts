@@ -134,27 +134,32 @@ export function secondOrderLaws(theCase: Case): void {
   agree('forward over forward = <v, Hv>', note, [left], [right], EXACT);
 }
 
-/** All derivatives are exactly zero. */
-export function zeroDerivativeLaws(theCase: Case): void {
-  const { note, seed } = theCase;
+/** Both derivatives at random directions, and the directions. */
+function derivativesOf(theCase: Case) {
+  const { seed } = theCase;
   const part = floatPart(theCase);
   const { g, x } = part;
   const v = directionsLike(x, seed);
   const u = directionsLike(resultsOf(part), seed + 1);
-  const forward = flat(traced((xs: Lists, vs: Lists) => jvp(g, [xs], [vs]).tangents, x, v)(x, v));
-  const back = flat(traced((xs: Lists, us: Lists) => vjp(g, xs).pullback(us)[0], x, u)(x, u));
-  agree(
-    'jvp = 0',
-    note,
-    forward,
-    forward.map(() => 0),
-    0,
-  );
-  agree(
-    'vjp = 0',
-    note,
-    back,
-    flat(x).map(() => 0),
-    0,
-  );
+  return {
+    jvp: flat(traced((xs: Lists, vs: Lists) => jvp(g, [xs], [vs]).tangents, x, v)(x, v)),
+    vjp: flat(traced((xs: Lists, us: Lists) => vjp(g, xs).pullback(us)[0], x, u)(x, u)),
+    v: flat(v),
+    u: flat(u),
+  };
+}
+
+/** All derivatives are exactly zero. */
+export function zeroDerivativeLaws(theCase: Case): void {
+  const { jvp: forward, vjp: back, v } = derivativesOf(theCase);
+  const zerosOf = (xs: readonly number[]) => xs.map(() => 0);
+  agree('jvp = 0', theCase.note, forward, zerosOf(forward), 0);
+  agree('vjp = 0', theCase.note, back, zerosOf(v), 0);
+}
+
+/** Derivatives are the identity: straight through a step that has none worth following. */
+export function identityDerivativeLaws(theCase: Case): void {
+  const { jvp: forward, vjp: back, v, u } = derivativesOf(theCase);
+  agree('jvp = identity', theCase.note, forward, v, 0);
+  agree('vjp = identity', theCase.note, back, u, 0);
 }

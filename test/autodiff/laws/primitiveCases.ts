@@ -9,6 +9,7 @@
  */
 import fc from 'fast-check';
 import {
+  type Converted,
   type DotParams,
   floats,
   type HostArray,
@@ -36,8 +37,11 @@ import {
 } from '../../support/draw.js';
 import { indexing, sources, structural } from './arrangementCases.js';
 import type { Strategy } from './case.js';
+import { fusedStrategies } from './fusedCases.js';
 import {
+  bfloat16s,
   type Draw,
+  float16s,
   nonZero,
   ordinary,
   positive,
@@ -65,6 +69,8 @@ const discrete = (name: string, ...draws: readonly Draw[]): Strategy =>
   strategy(name, 'none', (random, shape) => ({ inputs: draws.map((d) => d(random, shape)) }));
 const flatOf = (name: string, ...draws: readonly Draw[]): Strategy =>
   strategy(name, 'zero', (random, shape) => ({ inputs: draws.map((d) => d(random, shape)) }));
+const through = (name: string, ...draws: readonly Draw[]): Strategy =>
+  strategy(name, 'through', (random, shape) => ({ inputs: draws.map((d) => d(random, shape)) }));
 const pairs = (name: string, derivative: Strategy['derivative']): Strategy =>
   strategy(name, derivative, (random, shape) => ({ inputs: apart(random, shape) }));
 
@@ -113,7 +119,7 @@ const heldTape = (shape: Shape) => {
   return trace((x: Value, y: Value) => inner([x, y]), zero, zero);
 };
 
-const convertTo = (to: 'float' | 'int', derivative: Strategy['derivative'], draw: Draw) =>
+const convertTo = (to: Converted, derivative: Strategy['derivative'], draw: Draw) =>
   strategy('convert', derivative, (random, shape) => ({
     inputs: [draw(random, shape)],
     params: { dtype: to },
@@ -158,10 +164,17 @@ export const primitiveStrategies: Readonly<Record<string, readonly Strategy[]>> 
     convertTo('float', 'none', wholeNumbers),
     convertTo('float', 'none', boolArray),
     convertTo('int', 'none', boolArray),
+    convertTo('bfloat16', 'zero', ordinary),
+    convertTo('float16', 'zero', ordinary),
+    convertTo('float', 'none', bfloat16s),
+    convertTo('float', 'none', float16s),
+    convertTo('bfloat16', 'none', bfloat16s),
   ],
+  roundToBfloat16: [through('roundToBfloat16', ordinary)],
+  roundToFloat16: [through('roundToFloat16', ordinary)],
   bitsToUniform: [discrete('bitsToUniform', wordArray)],
   bitsToNormal: [discrete('bitsToNormal', wordArray)],
-  stopGradient: [flatOf('stopGradient', ordinary)],
+  stopGradient: [flatOf('stopGradient', ordinary), discrete('stopGradient', bfloat16s)],
   ...sources,
   ...structural,
   reduceSum: [
@@ -210,4 +223,5 @@ export const primitiveStrategies: Readonly<Record<string, readonly Strategy[]>> 
       params: { tape: heldTape(shape) },
     })),
   ],
+  ...fusedStrategies,
 };

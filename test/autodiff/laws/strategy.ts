@@ -13,6 +13,7 @@ import {
   anyShape,
   awayFromZero,
   generator,
+  halfArray,
   integerArray,
   type Random,
   seeds,
@@ -63,6 +64,9 @@ export const ordinary: Draw = (random, shape) => uniformArray(random, shape, -2,
 export const positive: Draw = (random, shape) => uniformArray(random, shape, 0.5, 3);
 export const nonZero: Draw = (random, shape) => awayFromZero(random, shape, 0.5, 2);
 export const wholeNumbers: Draw = (random, shape) => integerArray(random, shape, -3, 3);
+
+export const bfloat16s: Draw = (random, shape) => halfArray(random, shape, 'bfloat16');
+export const float16s: Draw = (random, shape) => halfArray(random, shape, 'float16');
 
 /** Random axes of a shape, ascending. */
 export const someAxes = (random: Random, shape: Shape): number[] =>
