@@ -1,8 +1,56 @@
-/** Replaces `checkpoint` equations by the tapes that they hold, without merging anything. */
-import { dropUnused, type Equation, lookUp, type Tape, type Var } from '../autodiff/index.js';
+/**
+ * Makes a tape of plain equations: fused primitives that a backend does not run itself become their
+ * definitions, and `checkpoint` equations become the tapes that they hold.
+ */
+import {
+  apply,
+  dropUnused,
+  type Equation,
+  input,
+  linearise,
+  lookUp,
+  simplify,
+  type Tape,
+  type Var,
+} from '../autodiff/index.js';
 
-/** The same program without nested tapes, variables numbered anew. */
-export function inlineCheckpoints(tape: Tape): Tape {
+/** The same program without nested tapes and without fused primitives but those of `fused`. */
+export const inlineTape = (tape: Tape, fused: ReadonlySet<string> = new Set()): Tape =>
+  inlineCheckpoints(expandFused(tape, fused));
+
+/**
+ * Fused primitives that are not in `kept` as their definitions, in held tapes too. What the
+ * definitions share (a forward and a backward pass share most) is then computed once.
+ */
+function expandFused(tape: Tape, kept: ReadonlySet<string>): Tape {
+  const isExpanded = ({ primitive }: Equation) =>
+    primitive.definition !== undefined && !kept.has(primitive.name);
+  const holds = ({ equations }: Tape): boolean =>
+    equations.some((e) => isExpanded(e) || ('tape' in e.params && holds(e.params.tape)));
+  if (!holds(tape)) return tape;
+  const inputs = tape.inputs.map(input);
+  const values = new Map(tape.inputs.map((v, i) => [v.id, inputs[i] as (typeof inputs)[0]]));
+  for (const equation of tape.equations) {
+    const { primitive, inputs: ins, params, outputs } = equation;
+    const operands = ins.map((v) => lookUp(values, v));
+    const results = isExpanded(equation)
+      ? primitive.definition?.(operands, params)
+      : apply(
+          primitive,
+          operands,
+          'tape' in params ? { ...params, tape: expandFused(params.tape, kept) } : params,
+        );
+    outputs.forEach((v, i) => {
+      values.set(v.id, results?.[i] as (typeof inputs)[0]);
+    });
+  }
+  const outputs = tape.outputs.map((v) => lookUp(values, v));
+  // A definition may itself rest on fused primitives.
+  return expandFused(simplify(linearise(inputs, outputs).tape), kept);
+}
+
+/** Replaces `checkpoint` equations by the tapes that they hold, without merging anything. */
+function inlineCheckpoints(tape: Tape): Tape {
   let nextId = 0;
   const fresh = ({ shape, dtype }: Var): Var => ({ id: nextId++, shape, dtype });
   const equations: Equation[] = [];

@@ -23,7 +23,7 @@ import {
   type Var,
 } from '../autodiff/index.js';
 import { type Backend, type DeviceArray, isDeviceArray } from '../kernels/index.js';
-import { inlineCheckpoints } from '../kernels/inline.js';
+import { inlineTape } from '../kernels/inline.js';
 import { NOT_FINITE_FROM } from './step.js';
 
 /** 1 if an array has an element that is NaN or infinite, else 0. */
@@ -72,7 +72,7 @@ export async function firstNonFinite(
       f,
       args.map(([, argument]) => argument),
     );
-    const tape = inlineCheckpoints(traced.closure.tape);
+    const tape = inlineTape(traced.closure.tape);
     const watched = [...tape.inputs, ...tape.equations.flatMap((e) => e.outputs)].filter(isFloat);
     const executable = await backend.compile(flagTape(tape, watched));
     const flags = await executable.run(

@@ -35,7 +35,7 @@ import {
   transpose,
   type Value,
 } from '../../src/autodiff/index.js';
-import { inlineCheckpoints } from '../../src/kernels/inline.js';
+import { inlineTape } from '../../src/kernels/inline.js';
 import { interpret } from '../../src/kernels/reference/backend.js';
 import { toNumbers } from '../support/numeric.js';
 
@@ -49,7 +49,7 @@ const simplified = (f: Traceable, ...examples: unknown[]): string[] =>
     .filter((line) => !line.startsWith('input'));
 
 const outcomes = (tape: Tape, inputs: readonly HostArray[]): number[][] =>
-  interpret(inlineCheckpoints(tape), inputs).map(toNumbers);
+  interpret(inlineTape(tape), inputs).map(toNumbers);
 
 describe('small cases', () => {
   test.each<[string, Traceable]>([

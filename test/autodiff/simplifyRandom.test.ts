@@ -32,14 +32,14 @@ import {
   transpose,
   type Value,
 } from '../../src/autodiff/index.js';
-import { inlineCheckpoints } from '../../src/kernels/inline.js';
+import { inlineTape } from '../../src/kernels/inline.js';
 import { interpret } from '../../src/kernels/reference/backend.js';
 import { generator, integerBetween, type Random, seeds, uniformArray } from '../support/draw.js';
 import { toNumbers } from '../support/numeric.js';
 import { runs } from '../tooling/property.js';
 
 const outcomes = (tape: Tape, inputs: readonly HostArray[]): number[][] =>
-  interpret(inlineCheckpoints(tape), inputs).map(toNumbers);
+  interpret(inlineTape(tape), inputs).map(toNumbers);
 
 type Step = (random: Random, pool: readonly Value[]) => Value;
 

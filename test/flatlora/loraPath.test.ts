@@ -15,7 +15,7 @@ import {
   lora,
   mergeTraced,
 } from '../../src/flatlora/index.js';
-import { inlineCheckpoints } from '../../src/kernels/index.js';
+import { inlineTape } from '../../src/kernels/index.js';
 import { numbers, relativeError, run, toNumbers } from '../support/numeric.js';
 import {
   type Batch,
@@ -37,7 +37,7 @@ const adapters = randomAdapters(9);
 describe('the low-rank path', () => {
   const adapted = adapt(base, method)(networkLoss);
   const gradientTape = (loss: typeof adapted) =>
-    inlineCheckpoints(
+    inlineTape(
       simplify(
         trace(
           grad((p: never, b: Batch) => loss(p, b, trainingContext())),
@@ -57,7 +57,7 @@ describe('the low-rank path', () => {
     }
     // The same look at full fine-tuning does find dW.
     const full = adapt(base, fullFineTuning())(networkLoss);
-    const tape = inlineCheckpoints(
+    const tape = inlineTape(
       simplify(
         trace(
           grad((p: never, b: Batch) => full(p, b, trainingContext())),

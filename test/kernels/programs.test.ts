@@ -37,7 +37,7 @@ import {
   uniform,
   type Value,
 } from '../../src/autodiff/index.js';
-import { inlineCheckpoints } from '../../src/kernels/index.js';
+import { inlineTape } from '../../src/kernels/index.js';
 import {
   attention,
   initAttention,
@@ -246,7 +246,7 @@ onEachBackend((backend, name) => {
       ];
     };
     for (const seed of [0, 1, 2 ** 32 - 1, 2 ** 53 - 1]) {
-      const tape = inlineCheckpoints(trace(draw, key(seed)));
+      const tape = inlineTape(trace(draw, key(seed)));
       requireEqual(await runTape(backend(), tape, [key(seed)]), expected(tape, [key(seed)]), '', 0);
     }
     const [order] = await runTape(

@@ -9,12 +9,12 @@ import {
   treeLeaves,
   type Value,
 } from '../../src/autodiff/index.js';
-import { inlineCheckpoints } from '../../src/kernels/inline.js';
+import { inlineTape } from '../../src/kernels/inline.js';
 import { interpret } from '../../src/kernels/reference/backend.js';
 
 /** A function traced once at the shapes of `examples`, to be run on the reference many times. */
 export function traced(f: Traceable, ...examples: unknown[]): (...args: unknown[]) => HostArray[] {
-  const tape = inlineCheckpoints(trace(f, ...examples));
+  const tape = inlineTape(trace(f, ...examples));
   return (...args) => [...interpret(tape, treeLeaves<HostArray>(args))];
 }
 

@@ -78,6 +78,8 @@ export interface Primitive<P = Params> {
   readonly batch: (args: BatchArguments<P>) => readonly Value[];
   /** For elementwise primitives: the function of plain numbers that is applied to each element. */
   readonly scalar?: (...xs: readonly number[]) => number;
+  /** For fused primitives (`transforms/fused.ts`): the same computation in other primitives. */
+  readonly definition?: (inputs: readonly Value[], params: P) => readonly Value[];
 }
 
 export const isValue = (x: unknown): x is Value =>

@@ -4,6 +4,8 @@
  */
 import type { Primitive } from '../core/value.js';
 import { checkpointPrimitive } from '../transforms/checkpoint.js';
+import { attentionPrimitive } from './attention.js';
+import { attentionBackwardPrimitive } from './attentionBackward.js';
 import { dotPrimitive } from './dot.js';
 import * as elementwise from './elementwise.js';
 import { gatherPrimitive, scatterAddPrimitive } from './indexing.js';
@@ -72,4 +74,6 @@ export const primitives: readonly Primitive[] = [
   gatherPrimitive,
   scatterAddPrimitive,
   checkpointPrimitive,
+  attentionPrimitive,
+  attentionBackwardPrimitive,
 ];

@@ -10,7 +10,7 @@ import {
   type Tape,
   type Var,
 } from '../../autodiff/index.js';
-import { inlineCheckpoints } from '../inline.js';
+import { inlineTape } from '../inline.js';
 import { buffersOf, type Kernel, positionsOf } from './expression.js';
 import { type FusionLimits, storedVariables } from './fuse.js';
 import { cutLoop, cutOf, elementOf, joint } from './lower.js';
@@ -61,7 +61,7 @@ function kernelOf(
 
 /** Plans a tape. */
 export function planTape(original: Tape, limits: FusionLimits): Plan {
-  const tape = prepare(inlineCheckpoints(original), limits);
+  const tape = prepare(inlineTape(original), limits);
   const stored = storedVariables(tape, limits);
   const definitions = new Map<number, Equation>();
   const constants: Constant[] = [];

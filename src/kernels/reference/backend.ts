@@ -10,7 +10,7 @@ import {
   type Tape,
 } from '../../autodiff/index.js';
 import type { Backend, DeviceArray, Executable } from '../backend.js';
-import { inlineCheckpoints } from '../inline.js';
+import { inlineTape } from '../inline.js';
 import { liveArrays } from '../liveArrays.js';
 import { implementations } from './implementations.js';
 
@@ -60,7 +60,7 @@ export function referenceBackend(): Backend {
     release,
     memory: live.memory,
     compile: async (tape): Promise<Executable> => {
-      const flat = inlineCheckpoints(tape);
+      const flat = inlineTape(tape);
       return {
         run: async (inputs, donated) => {
           const results = interpret(flat, inputs.map(live.handleOf)).map((x) => hold(copy(x)));
