@@ -5,6 +5,8 @@
  * Its limits: floats are float32 (`cpu` computes in float64 and rounds what it stores); integers are
  * held as float32, so they are exact within ±2²⁴ and an array has at most 2²⁴ elements; `sin` and
  * `cos` are NaN beyond |x| = 10⁵ outside `cpu`; `argmax` of an array with NaN is unspecified.
+ * Half precision is held as float32 that is rounded already, so it saves no memory here; conversion
+ * gives the same bits as on every backend (any NaN as the quiet one).
  * NaN and ±∞ go through every operation as IEEE 754 says on `cpu` and `webasm`. Shading languages
  * allow compilers to assume that there are none: the kernels are written so that they pass on
  * `webgpu` and `webgl2` too (tested on SwiftShader), but a driver may still lose them, and numbers
@@ -17,7 +19,9 @@ import {
   FlatloraError,
   flatData,
   type HostArray,
+  halfBits,
   hostArray,
+  isHalf,
   normalTable,
   showAval,
   sizeOf,
@@ -90,7 +94,7 @@ export async function gpujsBackend(mode: GpuJsMode): Promise<Backend> {
       const like = avalOfHost(array);
       const data = flatData(array);
       if (like.dtype === 'int') requireSmall(name, data);
-      return hold(like, device.upload(toFloats(data, like.dtype === 'uint')));
+      return hold(like, device.upload(toFloats(data, like.dtype)));
     },
     download: async (array) => fromFloats(array, await device.read(live.handleOf(array))),
     release,
@@ -169,10 +173,9 @@ function fromFloats({ shape, dtype }: DeviceArray, data: Float32Array): HostArra
   if (dtype === 'float') return hostArray(data, shape);
   const out = storage(dtype, sizeOf(shape), 32);
   for (let i = 0; i < out.length; i++) {
-    out[i] =
-      dtype === 'uint'
-        ? (data[2 * i] as number) * 65536 + (data[2 * i + 1] as number)
-        : (data[i] as number);
+    const x = data[i] as number;
+    if (dtype === 'uint') out[i] = (data[2 * i] as number) * 65536 + (data[2 * i + 1] as number);
+    else out[i] = isHalf(dtype) ? halfBits(x, dtype) : x;
   }
   return hostArray(out, shape);
 }

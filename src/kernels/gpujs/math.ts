@@ -43,7 +43,7 @@ const polynomial = (x: string, coefficients: readonly number[]): string =>
   coefficients.map(literal).reduceRight((inner, c) => `(${c} + ${x} * ${inner})`);
 
 /** `x` within bounds; NaN stays NaN. */
-const clamped = (x: string, low: number, high: number, { mode }: Scope): string =>
+export const clamped = (x: string, low: number, high: number, { mode }: Scope): string =>
   isShader(mode)
     ? `(${x} < ${literal(low)} ? ${literal(low)} : (${x} > ${literal(high)} ? ${literal(high)} : ${x}))`
     : `Math.max(${literal(low)}, Math.min(${literal(high)}, ${x}))`;

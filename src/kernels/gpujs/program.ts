@@ -6,7 +6,16 @@
  * between programs (a pipeline would upload its arguments at every call).
  */
 import type { GPU } from 'gpu.js';
-import { FlatloraError, flatData, sizeOf, type Var } from '../../autodiff/index.js';
+import {
+  type DType,
+  FlatloraError,
+  flatData,
+  type HostData,
+  isHalf,
+  numberOfHalf,
+  sizeOf,
+  type Var,
+} from '../../autodiff/index.js';
 import type { Kernel } from '../plan/expression.js';
 import type { Plan } from '../plan/plan.js';
 import { type Device, type KernelFunction, type Memory, residentKernel } from './device.js';
@@ -35,9 +44,10 @@ interface Launch {
   readonly dies: readonly Var[];
 }
 
-/** Host data as the floats that kernels read: words as halves, the rest as numbers. */
-export function toFloats(data: ArrayLike<number>, isWord: boolean): Float32Array {
-  if (!isWord) return Float32Array.from(data);
+/** Host data as the floats that kernels read: words as 16-bit halves, the rest as numbers. */
+export function toFloats(data: HostData, dtype: DType): Float32Array {
+  if (isHalf(dtype)) return Float32Array.from(data, (bits) => numberOfHalf(bits, dtype));
+  if (dtype !== 'uint') return Float32Array.from(data);
   const halves = new Float32Array(2 * data.length);
   for (let i = 0; i < data.length; i++) {
     halves[2 * i] = (data[i] as number) >>> 16;
@@ -93,7 +103,7 @@ export function buildProgram(
   );
   const constants = plan.constants.map(({ variable, value }) => ({
     variable,
-    data: toFloats(flatData(value), variable.dtype === 'uint'),
+    data: toFloats(flatData(value), variable.dtype),
   }));
   const usesTable = launches.some((l) => l.source.usesNormalTable);
   const own = constants.map((c) => device.upload(c.data));

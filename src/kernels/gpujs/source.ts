@@ -1,13 +1,14 @@
 /**
- * Prints a kernel as gpu.js source. All arrays are flat float32: ints and bools as numbers, a random
- * word as two neighbouring numbers, its 16-bit halves.
+ * Prints a kernel as gpu.js source. All arrays are flat float32: ints, bools and half precision as
+ * numbers, a random word as two neighbouring numbers, its 16-bit halves.
  */
-import { sizeOf, type Var } from '../../autodiff/index.js';
+import { isHalf, sizeOf, type Var } from '../../autodiff/index.js';
 import { type Expression, type Kernel, parts } from '../plan/expression.js';
 import type { LoopVariable } from '../plan/position.js';
 import { foldPrinter } from './folds.js';
 import { arithmetic, type GpuJsMode, literal, numberSource } from './math.js';
 import { positionPrinter } from './positions.js';
+import { roundSource } from './rounding.js';
 import { threadAxes } from './threads.js';
 import { wordPrinter } from './words.js';
 import { createWriter, indent } from './writer.js';
@@ -88,10 +89,16 @@ export function printKernel(kernel: Kernel, mode: GpuJsMode): KernelSource {
         return `(${condition(x)} ? ${value(y)} : ${value(z)})`;
       case 'convert': {
         const text = value(x);
+        // Half precision is held as the numbers that it stands for, so reading it is nothing to do.
+        if (e.from === 'float' && isHalf(e.dtype)) return roundSource(text, e.dtype, writer);
         if (e.from !== 'float' || e.dtype !== 'int') return text;
         const v = local(text);
         return `(${v} < 0.0 ? Math.ceil(${v}) : Math.floor(${v}))`;
       }
+      case 'roundToBfloat16':
+        return roundSource(value(x), 'bfloat16', writer);
+      case 'roundToFloat16':
+        return roundSource(value(x), 'float16', writer);
       case 'bitsToUniform': {
         const { high, low } = word(x);
         return `(${high} * 256.0 + Math.floor(${low} / 256.0)) * ${literal(2 ** -24)}`;
