@@ -20,7 +20,7 @@ import {
   rowsTimesColumns,
   withLeadingBatch,
 } from './attentionScores.js';
-import { add, div, exp, log, mul, select, stopGradient, sub } from './elementwise.js';
+import { add, div, exp, log, mul, stopGradient, sub } from './elementwise.js';
 import { reduceMax, reduceSum } from './reduce.js';
 
 export const attentionPrimitive: Primitive<AttentionParams> = fused<AttentionParams>({
@@ -32,15 +32,13 @@ export const attentionPrimitive: Primitive<AttentionParams> = fused<AttentionPar
       aval([...batch, queries], 'float'),
     ])(attentionSizes('attention', operands.slice(0, 3), operands[3])),
   definition: ([q, k, v, mask], params) => {
-    const scores = maskedScores(q as Value, k as Value, mask, params);
+    const { scores, zeroHidden } = maskedScores(q as Value, k as Value, mask, params);
     const keys = scores.shape.at(-1) as number;
     // The greatest score as a constant is the usual guard against overflow.
     const greatest = stopGradient(reduceMax(scores, -1));
     const e = exp(sub(scores, besideScores(greatest, keys)));
     const sum = reduceSum(e, -1);
-    const attended = div(e, besideScores(sum, keys));
-    // Where the mask hides a whole row, softmax alone would look everywhere evenly.
-    const weights = mask === undefined ? attended : select(mask, attended, 0);
+    const weights = zeroHidden(div(e, besideScores(sum, keys)));
     return [rowsTimesColumns(weights, v as Value), add(greatest, log(sum))];
   },
   vjp: ({ inputs, outputs, cotangents, params }) => {

@@ -22,7 +22,7 @@ import {
   scaled,
   withLeadingBatch,
 } from './attentionScores.js';
-import { exp, mul, select, sub } from './elementwise.js';
+import { exp, mul, sub } from './elementwise.js';
 
 export const attentionBackwardPrimitive: Primitive<AttentionParams> = fused<AttentionParams>({
   name: 'attentionBackward',
@@ -51,11 +51,9 @@ export const attentionBackwardPrimitive: Primitive<AttentionParams> = fused<Atte
       Value,
       Value,
     ];
-    const mask = inputs[6];
     const keys = k.shape.at(-2) as number;
-    const scores = maskedScores(q, k, mask, params);
-    const seen = exp(sub(scores, besideScores(logSumExp, keys)));
-    const weights = mask === undefined ? seen : select(mask, seen, 0);
+    const { scores, zeroHidden } = maskedScores(q, k, inputs[6], params);
+    const weights = zeroHidden(exp(sub(scores, besideScores(logSumExp, keys))));
     const dScores = mul(weights, sub(rowsTimesRows(dOut, v), besideScores(shift, keys)));
     return [
       scaled(rowsTimesColumns(dScores, k), params.scale),

@@ -29,7 +29,7 @@ export interface AttentionSizes {
 }
 
 /** Stands for −∞ in masked scores: exp of it is 0, and no difference of two of them is NaN. */
-export const MASKED = -1e9;
+const MASKED = -1e9;
 
 const isFloatOf = (x: Aval | undefined, shape: Shape): boolean =>
   x !== undefined && x.dtype === 'float' && sameShape(x.shape, shape);
@@ -85,18 +85,28 @@ export const scaled = (x: Value, scale: number): Value => (scale === 1 ? x : mul
 export const besideScores = (x: Value, keys: number): Value =>
   bind(broadcastPrimitive, [x], { shape: [...x.shape, keys], axes: range(x.shape.length) });
 
-/** scale · q·kᵀ where the masks leave it, −10⁹ elsewhere: [...B,T,S]. */
+/**
+ * Scores scale·q·kᵀ [...B,T,S] where mask and causal order leave them, −10⁹ elsewhere; and what sets
+ * weights made of them to 0 elsewhere. Only with a mask can a query see no key at all, and then its
+ * scores are all alike and the weights would look everywhere evenly.
+ */
 export function maskedScores(
   q: Value,
   k: Value,
   mask: Value | undefined,
   { scale, causal }: AttentionParams,
-): Value {
-  const scores = rowsTimesRows(scaled(q, scale), k);
-  const shown = mask === undefined ? scores : select(mask, scores, MASKED);
-  if (!causal) return shown;
-  const order = scores.shape.slice(-2);
-  return select(lt(iota(order, 1), add(iota(order, 0), 1)), shown, MASKED);
+): { readonly scores: Value; readonly zeroHidden: (weights: Value) => Value } {
+  const products = rowsTimesRows(scaled(q, scale), k);
+  const order = products.shape.slice(-2);
+  const masks = [
+    ...(mask === undefined ? [] : [mask]),
+    ...(causal ? [lt(iota(order, 1), add(iota(order, 0), 1))] : []),
+  ];
+  const hide = (x: Value, by: number) => masks.reduce((y, shown) => select(shown, y, by), x);
+  return {
+    scores: hide(products, MASKED),
+    zeroHidden: (weights) => (mask === undefined ? weights : hide(weights, 0)),
+  };
 }
 
 /** A batch is one more leading axis: every operand gets it. */

@@ -1,22 +1,22 @@
 /** Multi-head attention. Vaswani et al., "Attention is all you need", 2017. */
 import {
   add,
-  dot,
+  broadcastTo,
   FlatloraError,
+  fusedAttention,
   type HostArray,
-  iota,
   type Key,
-  lt,
+  matmul,
   moveAxis,
   mul,
   reshape,
-  type Shape,
-  select,
   showAval,
   softmax,
   split,
+  transpose,
   type Value,
 } from '../../autodiff/index.js';
+import { maskedScores } from '../../autodiff/primitives/attentionScores.js';
 import type { MatrixOf, MaybeKey } from '../weights.js';
 import { dropout } from './dropout.js';
 import { initLinear, type LinearWeights, linear } from './linear.js';
@@ -41,63 +41,26 @@ export interface ScoreOptions extends MaskOptions {
   readonly key?: MaybeKey;
 }
 
-/** Stands for −∞ in masked scores: exp of it is 0, and no difference of two of them is NaN. */
-const MASKED = -1e9;
-
-/**
- * Query head h reads key head ⌊h/R⌋. Scores have axes [b, G, T, R, S], G key heads and R query heads
- * for each; where R is 1 its axis is left out. This puts a size at the place of that axis.
- */
-const grouped =
-  (perGroup: number) =>
-  (before: Shape, size: number, after: number): Shape => [
-    ...before,
-    ...(perGroup === 1 ? [] : [size]),
-    after,
-  ];
-
-/** The masks, in shapes that broadcast to those of the scores. */
-function masksOf(
-  { causal, mask }: MaskOptions,
-  perGroup: number,
-  queries: number,
-  keys: number,
-): readonly Value[] {
-  const shaped = (m: Value, batch: number, rows: number) =>
-    reshape(m, grouped(perGroup)([batch, 1, rows], 1, keys));
-  const masks: Value[] = [];
-  if (mask !== undefined) {
-    const { dtype, shape } = mask;
-    const perQuery = shape.length === 3;
-    const fits =
-      shape.at(-1) === keys && (shape.length === 2 || (perQuery && shape[1] === queries));
-    if (dtype !== 'bool' || !fits) {
-      throw new FlatloraError(
-        dtype === 'bool' ? 'shape' : 'dtype',
-        `attention: mask is ${showAval(mask)}, expected bool[batch,${keys}] or bool[batch,${queries},${keys}]`,
-      );
-    }
-    masks.push(shaped(mask, shape[0] as number, perQuery ? queries : 1));
+/** Bool [b, S] or [b, T, S] as [b, rows, S], rows being 1 or T. */
+function rowsOfMask(mask: Value, queries: number, keys: number): Value {
+  const { dtype, shape } = mask;
+  const perQuery = shape.length === 3;
+  const fits = shape.at(-1) === keys && (shape.length === 2 || (perQuery && shape[1] === queries));
+  if (dtype !== 'bool' || !fits) {
+    throw new FlatloraError(
+      dtype === 'bool' ? 'shape' : 'dtype',
+      `attention: mask is ${showAval(mask)}, expected bool[batch,${keys}] or bool[batch,${queries},${keys}]`,
+    );
   }
-  if (causal) {
-    const order = lt(iota([queries, keys], 1), add(iota([queries, keys], 0), 1));
-    masks.push(shaped(order, 1, queries));
-  }
-  return masks;
-}
-
-/** Bias [heads, T, S] with the scores' axes behind the batch. */
-function groupedBias(bias: Value, groups: number, perGroup: number): Value {
-  const [, queries, keys] = bias.shape as readonly [number, number, number];
-  return perGroup === 1 ? bias : moveAxis(reshape(bias, [groups, perGroup, queries, keys]), 1, 2);
+  return perQuery ? mask : reshape(mask, [shape[0] as number, 1, keys]);
 }
 
 /**
  * softmax(scale·q·kᵀ + bias)·v for each head, over what the masks leave.
  *
- * There may be fewer key heads G than query heads H (grouped-query attention; Ainslie et al. 2023).
- * The R = H/G query heads of a group are one more free axis of the products, so keys and values are
- * never repeated in memory.
+ * There may be fewer key heads G than query heads H (grouped-query attention; Ainslie et al. 2023):
+ * query head h reads key head ⌊h/R⌋, R = H/G. Scores have axes [b, G, R, T, S]; keys and values are
+ * broadcast along R, which only changes positions: they are never repeated in memory.
  *
  * @param q [b, T, H, d]
  * @param k [b, S, G, d]
@@ -108,33 +71,64 @@ export function dotProductAttention(
   q: Value,
   k: Value,
   v: Value,
-  { scale, dropout: rate = 0, key, ...options }: ScoreOptions = {},
+  { scale, causal = false, mask, bias, dropout: rate = 0, key }: ScoreOptions = {},
 ): Value {
   const [batch, queries, heads, d] = q.shape as readonly [number, number, number, number];
   const [, keys, groups] = k.shape as readonly [number, number, number];
   const perGroup = heads / groups;
-  const factor = scale ?? 1 / Math.sqrt(d);
-  const rows = reshape(
-    factor === 1 ? q : mul(q, factor),
-    grouped(perGroup)([batch, queries, groups], perGroup, d),
-  );
-  const last = rows.shape.length - 1;
-  const byHead: Shape = [0, 2];
-  const products = dot(rows, k, { contract: [[last], [3]], batch: [byHead, byHead] });
-  const { bias } = options;
-  const scores = bias === undefined ? products : add(products, groupedBias(bias, groups, perGroup));
+  const lead = [batch, groups, perGroup];
+  const byGroup = transpose(reshape(q, [batch, queries, groups, perGroup, d]), [0, 2, 3, 1, 4]);
+  const shared = (x: Value): Value => {
+    const width = x.shape[3] as number;
+    const one = reshape(moveAxis(x, 2, 1), [batch, groups, 1, keys, width]);
+    return broadcastTo(one, [...lead, keys, width]);
+  };
+  const seen = mask && rowsOfMask(mask, queries, keys);
+  const whole: Operands = {
+    q: byGroup,
+    k: shared(k),
+    v: shared(v),
+    scale: scale ?? 1 / Math.sqrt(d),
+    causal,
+    mask:
+      seen &&
+      broadcastTo(reshape(seen, [batch, 1, 1, seen.shape[1] as number, keys]), [
+        ...lead,
+        queries,
+        keys,
+      ]),
+  };
+  // Bias and dropout act between the scores and their use, where the fused kernel has no place.
+  const inside = bias !== undefined || (rate > 0 && key !== undefined);
+  const mixed = inside
+    ? composedAttention(whole, bias && reshape(bias, [groups, perGroup, queries, keys]), (w) =>
+        dropout(rate, key, w),
+      )
+    : fusedAttention(whole.q, whole.k, whole.v, whole).out;
+  return reshape(transpose(mixed, [0, 3, 1, 2, 4]), [batch, queries, heads, v.shape[3] as number]);
+}
 
-  const masks = masksOf(options, perGroup, queries, keys);
-  const attended = softmax(masks.reduce((s, mask) => select(mask, s, MASKED), scores));
-  // Where a mask hides a whole row, softmax alone would look everywhere evenly.
-  const weights =
-    options.mask === undefined ? attended : masks.reduce((w, mask) => select(mask, w, 0), attended);
+interface Operands {
+  /** [b, G, R, T, d] */
+  readonly q: Value;
+  /** [b, G, R, S, d] */
+  readonly k: Value;
+  readonly v: Value;
+  readonly scale: number;
+  readonly causal: boolean;
+  /** [b, G, R, T, S] */
+  readonly mask: Value | undefined;
+}
 
-  const mixed = dot(dropout(rate, key, weights), v, {
-    contract: [[last], [1]],
-    batch: [[0, 1], byHead],
-  });
-  return reshape(moveAxis(mixed, 1, 2), [batch, queries, heads, d]);
+/** Attention with a bias [G, R, T, S] on the scores and something done to the weights. */
+function composedAttention(
+  { q, k, v, scale, causal, mask }: Operands,
+  bias: Value | undefined,
+  treat: (weights: Value) => Value,
+): Value {
+  const { scores, zeroHidden } = maskedScores(q, k, mask, { scale, causal });
+  const weights = softmax(bias === undefined ? scores : add(scores, bias));
+  return matmul(treat(zeroHidden(weights)), v);
 }
 
 export interface AttentionConfig {
