@@ -102,7 +102,7 @@ export function parts(e: Expression): readonly Expression[] {
 }
 
 /** An expression and everything below it, each node once, in order of first use. */
-function nodesOf(body: Expression): readonly Expression[] {
+export function nodesOf(body: Expression): readonly Expression[] {
   const seen = new Set<Expression>();
   const visit = (e: Expression) => {
     if (seen.has(e)) return;
