@@ -10,6 +10,7 @@ import {
   linearise,
   lookUp,
   simplify,
+  sizeOf,
   type Tape,
   type Var,
 } from '../autodiff/index.js';
@@ -23,8 +24,10 @@ export const inlineTape = (tape: Tape, fused: ReadonlySet<string> = new Set()): 
  * definitions share (a forward and a backward pass share most) is then computed once.
  */
 function expandFused(tape: Tape, kept: ReadonlySet<string>): Tape {
-  const isExpanded = ({ primitive }: Equation) =>
-    primitive.definition !== undefined && !kept.has(primitive.name);
+  // No kernel is asked to cope with empty arrays.
+  const isKept = ({ primitive, inputs, outputs }: Equation) =>
+    kept.has(primitive.name) && [...inputs, ...outputs].every((v) => sizeOf(v.shape) > 0);
+  const isExpanded = (e: Equation) => e.primitive.definition !== undefined && !isKept(e);
   const holds = ({ equations }: Tape): boolean =>
     equations.some((e) => isExpanded(e) || ('tape' in e.params && holds(e.params.tape)));
   if (!holds(tape)) return tape;

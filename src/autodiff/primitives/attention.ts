@@ -23,6 +23,8 @@ import {
 import { add, div, exp, log, mul, stopGradient, sub } from './elementwise.js';
 import { reduceMax, reduceSum } from './reduce.js';
 
+export type { AttentionParams } from './attentionScores.js';
+
 export const attentionPrimitive: Primitive<AttentionParams> = fused<AttentionParams>({
   name: 'attention',
   doc: 'Of q [b…,T,d], k [b…,S,d], v [b…,S,e] and perhaps mask bool[b…,T,S]: softmax(scale·q·kᵀ)·v [b…,T,e] over the keys that the mask and causal order (key ≤ query) leave, zeros for a query that sees none; and ln Σ exp of the scores [b…,T].',

@@ -11,6 +11,7 @@ import {
   type Var,
 } from '../../autodiff/index.js';
 import { inlineTape } from '../inline.js';
+import { type AttentionKernel, cutAtAttention } from './attention.js';
 import { buffersOf, type Kernel, positionsOf } from './expression.js';
 import { type FusionLimits, storedVariables } from './fuse.js';
 import { cutLoop, cutOf, elementOf, joint } from './lower.js';
@@ -22,13 +23,28 @@ export interface Constant {
   readonly value: HostArray;
 }
 
-export interface Plan {
+/** What one launch of a plan may be. */
+export type AnyKernel = Kernel | AttentionKernel;
+
+export interface Plan<K extends AnyKernel = Kernel> {
   readonly inputs: readonly Var[];
   readonly outputs: readonly Var[];
   readonly constants: readonly Constant[];
-  readonly kernels: readonly Kernel[];
-  /** By kernel: intermediate buffers whose last reader it is. */
+  readonly kernels: readonly K[];
+  /** By kernel: intermediate buffers that no later kernel reads. */
   readonly dies: readonly (readonly Var[])[];
+}
+
+/** The buffers that a kernel fills. */
+export const outputsOf = (kernel: AnyKernel): readonly Var[] =>
+  'output' in kernel ? [kernel.output] : kernel.outputs;
+
+/** Names of the fused primitives for which plans have kernels. */
+export type FusedName = AttentionKernel['kind'];
+
+export interface FusedLimits extends FusionLimits {
+  /** The fused primitives that a backend runs as one kernel; the others run as defined. */
+  readonly fused: ReadonlySet<FusedName>;
 }
 
 /** The kernel that fills a variable, over one flat loop where no position then needs a division. */
@@ -59,10 +75,16 @@ function kernelOf(
   }
 }
 
+const NONE: ReadonlySet<FusedName> = new Set();
+
 /** Plans a tape. */
-export function planTape(original: Tape, limits: FusionLimits): Plan {
-  const tape = prepare(inlineTape(original), limits);
-  const stored = storedVariables(tape, limits);
+export function planTape(original: Tape, limits: FusedLimits): Plan<AnyKernel>;
+export function planTape(original: Tape, limits: FusionLimits): Plan;
+export function planTape(
+  original: Tape,
+  { fused = NONE, ...limits }: FusionLimits & Partial<FusedLimits>,
+): Plan<AnyKernel> {
+  const tape = prepare(inlineTape(original, fused), limits);
   const definitions = new Map<number, Equation>();
   const constants: Constant[] = [];
   for (const equation of tape.equations) {
@@ -72,10 +94,16 @@ export function planTape(original: Tape, limits: FusionLimits): Plan {
       constants.push({ variable: outputs[0] as Var, value: params.value });
     }
   }
+  const { rest, kernels: attention } = cutAtAttention(tape, definitions);
+  const stored = storedVariables(rest, limits);
   const kernels = tape.equations
     .flatMap((e) => e.outputs)
-    .filter((v) => stored.has(v.id) && sizeOf(v.shape) > 0)
-    .map((v) => kernelOf(tape, definitions, stored, v));
+    .flatMap((v): readonly AnyKernel[] => {
+      const whole = attention.get(v.id);
+      if (whole !== undefined) return [whole];
+      const filled = stored.has(v.id) && sizeOf(v.shape) > 0;
+      return filled ? [kernelOf(rest, definitions, stored, v)] : [];
+    });
   const read = new Set(kernels.flatMap((k) => k.reads.map((v) => v.id)));
 
   const kept = new Set([...tape.inputs, ...tape.outputs].map((v) => v.id));
@@ -83,7 +111,8 @@ export function planTape(original: Tape, limits: FusionLimits): Plan {
   const dies: Var[][] = kernels.map(() => []);
   const seen = new Set<number>();
   for (let i = kernels.length - 1; i >= 0; i--) {
-    for (const v of (kernels[i] as Kernel).reads) {
+    const kernel = kernels[i] as AnyKernel;
+    for (const v of [...kernel.reads, ...outputsOf(kernel)]) {
       if (!kept.has(v.id) && !seen.has(v.id)) (dies[i] as Var[]).push(v);
       seen.add(v.id);
     }
@@ -98,17 +127,18 @@ export function planTape(original: Tape, limits: FusionLimits): Plan {
 }
 
 /** A plan as text: one line a kernel. */
-export function printPlan({ kernels, constants }: Plan): string {
+export function printPlan({ kernels, constants }: Plan<AnyKernel>): string {
   const bytes = (v: Var) => 4 * sizeOf(v.shape);
-  const moved = kernels.reduce(
-    (sum, k) => sum + bytes(k.output) + k.reads.reduce((n, v) => n + bytes(v), 0),
-    0,
-  );
+  const moved = kernels
+    .flatMap((k) => [...outputsOf(k), ...k.reads])
+    .reduce((sum, v) => sum + bytes(v), 0);
+  const line = (k: AnyKernel): string => {
+    const filled = outputsOf(k).map((v) => `b${v.id}: ${showAval(v)}`);
+    const from = [...('kind' in k ? [k.kind] : []), ...k.reads.map((v) => `b${v.id}`)];
+    return `${filled.join(', ')} <- ${from.join(' ')}`;
+  };
   return [
     `${kernels.length} kernels, ${constants.length} constants, ${moved} bytes moved at least`,
-    ...kernels.map(
-      (k) =>
-        `b${k.output.id}: ${showAval(k.output)} <- ${k.reads.map((v) => `b${v.id}`).join(' ')}`,
-    ),
+    ...kernels.map(line),
   ].join('\n');
 }
