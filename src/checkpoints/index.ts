@@ -5,6 +5,7 @@
 export * from './configuration.js';
 export * from './safetensors/codec.js';
 export {
+  type ReadOptions,
   type StorageType,
   type StoredTensor,
   stored,

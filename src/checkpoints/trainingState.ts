@@ -88,7 +88,7 @@ export interface DecodedState {
 /** The first half of reading: whether the bytes are a whole training state at all. */
 export const decodeTrainingState = (bytes: Uint8Array): Result<DecodedState> =>
   pipe(
-    decodeSafetensors(bytes),
+    decodeSafetensors(bytes, { keepHalf: true }),
     E.flatMap((file) =>
       pipe(
         configurationOf(file),

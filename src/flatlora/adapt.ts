@@ -25,7 +25,8 @@ import type { AdapterMethod } from './adapterMethod.js';
  * the low-rank path, and no array of the shape of a frozen weight's gradient is formed.
  *
  * @param base the frozen weights: host arrays, which become constants of the program, or values of
- *   the program that is being traced.
+ *   the program that is being traced. Matrices may be in half precision (`storeAs` of the models);
+ *   they are widened in the products that read them, and everything else is as with float weights.
  * @throws FlatloraError when the method does not fit the base (unknown target, rank out of range).
  */
 export function adapt<H>(

@@ -47,7 +47,10 @@ export interface AdapterMethod<H> {
   readonly effective: (base: unknown) => Result<EffectiveWeights<H>>;
   /** Factors on the learning rate, one per trained array. */
   readonly learningRates: (adapters: H) => MapLeaves<H, number>;
-  /** The base with the adapters worked in: weights of the plain model. */
+  /**
+   * The base with the adapters worked in: weights of the plain model. Where a weight in half precision
+   * changes it comes out as float32, unrounded.
+   */
   readonly merge: <Base>(base: Base, adapters: H) => Result<Base>;
   /** The base back from merged weights, up to rounding. */
   readonly unmerge: <Base>(merged: Base, adapters: H) => Result<Base>;

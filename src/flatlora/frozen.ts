@@ -13,6 +13,7 @@ import {
   type Value,
   type Weight,
   type WeightRole,
+  widened,
 } from '../autodiff/index.js';
 import { hostRowNormsSquared } from './hostMatrix.js';
 import { isMatrix } from './targets.js';
@@ -39,7 +40,8 @@ export function shown(
 
 /**
  * The operators of frozen matrices. ‖W_i‖² of a host array is computed here, once, and kept as m
- * numbers; that of a value is computed in every step.
+ * numbers; that of a value is computed in every step. A matrix in half precision stays so in memory:
+ * its operator is that of the widened matrix, whose widening belongs to the products that read it.
  */
 export function frozenOperators(
   base: unknown,
@@ -50,14 +52,14 @@ export function frozenOperators(
     paths.map((path) => {
       const leaf = leaves[all.indexOf(path)] as BaseLeaf;
       if (!isHostArray(leaf) || isValue(leaf)) {
-        return [path, () => denseOperator(stopGradient(leaf as Value))];
+        return [path, () => denseOperator(stopGradient(widened(leaf as Value)))];
       }
       const norms = hostRowNormsSquared(leaf);
-      return [path, () => denseOperator(lift(leaf), () => lift(norms))];
+      return [path, () => denseOperator(widened(leaf), () => lift(norms))];
     }),
   );
 }
 
-/** A leaf of the base as a value that no gradient flows into. */
+/** A leaf of the base as a value that no gradient flows into; half precision is widened. */
 export const frozenValue = (leaf: BaseLeaf): Value =>
-  isValue(leaf) ? stopGradient(leaf) : lift(leaf as Operand);
+  isValue(leaf) ? stopGradient(widened(leaf)) : widened(leaf as Operand);

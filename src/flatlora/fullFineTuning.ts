@@ -2,15 +2,18 @@
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import {
+  dtypeOfHost,
   fail,
   flatten,
   type HostArray,
+  isHalf,
   type LossContext,
   type MapLeaves,
   type Result,
   sameShape,
   showShape,
   showTreeShape,
+  toFloat,
   treeMap,
   unflatten,
   type Value,
@@ -43,7 +46,15 @@ function alike(base: unknown, weights: unknown): Result<void> {
       );
 }
 
-/** All weights trained; `H` is the tree of weights. */
+/** The weights to train: the base itself, or a copy in which half precision is float32. */
+function trainable(base: unknown): unknown {
+  const inHalf = (x: HostArray) => isHalf(dtypeOfHost(x));
+  return flatten<HostArray>(base).leaves.some(inHalf)
+    ? treeMap((x: HostArray) => (inHalf(x) ? toFloat(x) : x), base)
+    : base;
+}
+
+/** All weights trained; `H` is the tree of weights. Those in half precision are trained in float32. */
 export function fullFineTuning<H = unknown>({
   targetModules,
 }: FullFineTuningOptions = {}): AdapterMethod<H> {
@@ -67,7 +78,7 @@ export function fullFineTuning<H = unknown>({
     init: (base) =>
       pipe(
         targets(base),
-        E.map(() => ({ adapters: base as unknown as H, base })),
+        E.map(() => ({ adapters: trainable(base) as H, base })),
       ),
     effective: (base) =>
       pipe(

@@ -1,21 +1,28 @@
 /** The few matrix computations that are done once, on the host, in float64. */
 import {
+  dtypeOfHost,
   flatData,
   type HostArray,
   type HostData,
   hostArray,
   hostBits,
   hostUniform,
+  isHalf,
   type Key,
+  toFloat,
   wordToNormal,
 } from '../autodiff/index.js';
+
+/** The elements as numbers, half precision widened to float32. */
+const numbersOf = (matrix: HostArray): HostData =>
+  flatData(isHalf(dtypeOfHost(matrix)) ? toFloat(matrix) : matrix);
 
 const dimensions = (matrix: HostArray) => matrix.shape as [number, number];
 
 /** ‖W_i‖² of each row as float[m]. */
 export function hostRowNormsSquared(matrix: HostArray): HostArray {
   const [m, n] = dimensions(matrix);
-  const data = flatData(matrix);
+  const data = numbersOf(matrix);
   const norms = new Float64Array(m);
   for (let i = 0; i < m; i++) {
     let sum = 0;
@@ -29,7 +36,10 @@ export function hostRowNormsSquared(matrix: HostArray): HostArray {
 export const storageLike = (data: HostData, size: number): HostData =>
   new (data.constructor as new (size: number) => HostData)(size);
 
-/** W + scale·B·A in the storage class of W, products summed in float64. */
+/**
+ * W + scale·B·A in the storage class of W, products summed in float64. A weight in half precision
+ * gives float32: rounding the sum again would change what was trained.
+ */
 export function hostLowRankSum(
   weight: HostArray,
   a: HostArray,
@@ -38,7 +48,7 @@ export function hostLowRankSum(
 ): HostArray {
   const [m, n] = dimensions(weight);
   const [rank] = dimensions(a);
-  const [w, x, y] = [flatData(weight), flatData(a), flatData(b)];
+  const [w, x, y] = [numbersOf(weight), numbersOf(a), numbersOf(b)];
   const out = storageLike(w, m * n);
   const row = new Float64Array(n);
   for (let i = 0; i < m; i++) {

@@ -8,12 +8,16 @@
  *   is how LoRA puts W + s·B·A where W stood; layers only ever ask what it does to a vector.
  */
 import {
+  dtypeOfHost,
   flatten,
   foldInTraced,
+  type HalfPrecision,
   type HostArray,
   lift,
   type Operand,
   sizeOf,
+  toHalf,
+  treeMap,
   type Value,
   type Weight,
 } from '../autodiff/index.js';
@@ -36,6 +40,27 @@ export const keyOf = ({ key }: RunOptions): MaybeKey => (key === undefined ? und
 /** Key number `n` of a key, where there is one. Unused ones leave nothing on the tape. */
 export const childKey = (key: MaybeKey, n: number): MaybeKey =>
   key === undefined ? undefined : foldInTraced(key, n);
+
+/** Tables of which rows are read; every other matrix is a linear layer's. */
+const TABLE = /(^|\.)(tokenEmbedding|positionEmbedding|relativeBias)(\.|$)/;
+
+/**
+ * Weights to be stored at half the size: the matrices of linear layers, each number rounded to the
+ * nearest. Norms, biases and tokens stay as they are, and so do embeddings unless asked for. Layers
+ * and `adapt` take such trees as they take others.
+ *
+ *     const frozen = storeAs('bfloat16')(weights);
+ */
+export const storeAs =
+  (precision: HalfPrecision, { embeddings = false }: { readonly embeddings?: boolean } = {}) =>
+  <W>(weights: W): W =>
+    treeMap(
+      (x: HostArray, path) =>
+        x.shape.length === 2 && dtypeOfHost(x) === 'float' && (embeddings || !TABLE.test(path))
+          ? toHalf(x, precision)
+          : x,
+      weights,
+    ) as W;
 
 /** The path of every array in a tree of weights, such as `blocks.0.attention.query.weight`. */
 export const parameterNames = (weights: unknown): readonly string[] => flatten(weights).paths;

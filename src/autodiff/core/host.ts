@@ -149,10 +149,10 @@ export function toFloat(array: HostArray): HostArray {
     );
   }
   const data = flatData(array);
-  return isHalf(dtype)
-    ? hostArray(
-        Float32Array.from(data, (bits) => numberOfHalf(bits, dtype)),
-        array.shape,
-      )
-    : hostArray(data, array.shape);
+  return hostArray(isHalf(dtype) ? widenedBits(data, dtype) : data, array.shape);
 }
+
+const widenedBits = (data: HostData, precision: HalfPrecision): Float32Array =>
+  precision === 'bfloat16'
+    ? new Float32Array(Uint32Array.from(data, (bits) => bits << 16).buffer)
+    : Float32Array.from(data, (bits) => numberOfHalf(bits, precision));

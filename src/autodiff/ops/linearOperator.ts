@@ -6,9 +6,11 @@
  * an array does.
  */
 
+import type { HalfPrecision } from '../core/aval.js';
+import { FlatloraError } from '../core/errors.js';
 import { isValue, type Value } from '../core/value.js';
 import { matmul, matmulTransposed } from '../primitives/dot.js';
-import { add, max, mul } from '../primitives/elementwise.js';
+import { add, max, mul, roundTo, stopGradient, sub, widened } from '../primitives/elementwise.js';
 import { reduceSum } from '../primitives/reduce.js';
 import { transpose } from '../primitives/structural.js';
 import { checkpoint } from '../transforms/checkpoint.js';
@@ -40,6 +42,8 @@ export interface LinearOperator {
   readonly rowNormsSquared: () => Value;
   /** W + Δ for a matrix Δ [m, n]. */
   readonly plus: (delta: Delta) => LinearOperator;
+  /** The matrix rounded to a half precision; its derivative is taken as that of the matrix. */
+  readonly rounded: (precision: HalfPrecision) => LinearOperator;
 }
 
 /** A weight matrix: an array [m, n] or an operator that stands for one. */
@@ -64,22 +68,32 @@ export const denseOperator = (
   rowNormsSquared,
   plus: (delta) =>
     isValue(delta) ? denseOperator(add(matrix, delta)) : sumOnDemand(matrix, delta),
+  rounded: (precision) => denseOperator(roundTo(matrix, precision)),
 });
 
-/** W + Δ whose Δ is made for each product and never kept. */
-const sumOnDemand = (matrix: Value, delta: MadeOnDemand): LinearOperator => {
-  const dense = () => add(matrix, madeDelta(delta));
+/** W + Δ, perhaps rounded, whose Δ is made for each product and never kept. */
+const sumOnDemand = (
+  matrix: Value,
+  delta: MadeOnDemand,
+  precision?: HalfPrecision,
+): LinearOperator => {
+  const sum = (w: Value, operands: readonly Value[]): Value => {
+    const exact = add(w, delta.make(operands));
+    return precision === undefined ? exact : roundTo(exact, precision);
+  };
+  const dense = () => sum(matrix, delta.operands);
   return {
     _tag: 'LinearOperator',
     shape: matrix.shape as unknown as readonly [number, number],
     apply: (x) =>
       checkpoint((input: Value, w: Value, operands: readonly Value[]) =>
-        matmulTransposed(input, add(w, delta.make(operands))),
+        matmulTransposed(input, sum(w, operands)),
       )(x, matrix, delta.operands),
     dense,
     rowNormsSquared: () => reduceSum(square(dense()), -1),
-    plus: (further) =>
-      isValue(further)
+    plus: (further) => {
+      if (precision !== undefined) return denseOperator(dense()).plus(further);
+      return isValue(further)
         ? sumOnDemand(add(matrix, further), delta)
         : sumOnDemand(matrix, {
             operands: [...delta.operands, ...further.operands],
@@ -88,7 +102,12 @@ const sumOnDemand = (matrix: Value, delta: MadeOnDemand): LinearOperator => {
                 delta.make(operands.slice(0, delta.operands.length)),
                 further.make(operands.slice(delta.operands.length)),
               ),
-          }),
+          });
+    },
+    rounded: (next) =>
+      precision === undefined
+        ? sumOnDemand(matrix, delta, next)
+        : denseOperator(roundTo(dense(), next)),
   };
 };
 
@@ -128,9 +147,46 @@ export const lowRankSum = (base: LinearOperator, update: LowRankUpdate): LinearO
       return max(add(base.rowNormsSquared(), mixed), 0);
     },
     plus: (delta) => lowRankSum(base.plus(delta), update),
+    rounded: (precision) => {
+      const merged = mul(scale, matmul(stopGradient(b), stopGradient(a)));
+      return throughLowRank(base.plus(merged).rounded(precision), update);
+    },
   };
 };
 
-/** Any weight as an operator. */
+/**
+ * A matrix whose value is given and whose derivative in A and B is that of s·B·A: the low-rank
+ * product is added and taken away again, so that only its derivative stays. As in `lowRankSum` no
+ * gradient of the shape of the matrix is formed.
+ */
+const throughLowRank = (
+  value: LinearOperator,
+  { a, b, scale, onInput = (x: Value) => x }: LowRankUpdate,
+): LinearOperator => {
+  const derivativeOf = (path: Value) => sub(path, stopGradient(path));
+  const dense = () => add(value.dense(), derivativeOf(mul(scale, matmul(b, a))));
+  const again = (next: LinearOperator) => throughLowRank(next, { a, b, scale, onInput });
+  return {
+    _tag: 'LinearOperator',
+    shape: value.shape,
+    apply: (x) => {
+      const input = stopGradient(x);
+      if (onInput(input) !== input) {
+        throw new FlatloraError(
+          'argument',
+          "rounded: the merged weight has no input of A of its own; turn the adapter's dropout off",
+        );
+      }
+      const path = matmulTransposed(mul(matmulTransposed(input, a), scale), b);
+      return add(value.apply(x), derivativeOf(path));
+    },
+    dense,
+    rowNormsSquared: () => reduceSum(square(dense()), -1),
+    plus: (delta) => again(value.plus(delta)),
+    rounded: (precision) => again(value.rounded(precision)),
+  };
+};
+
+/** Any weight as an operator; one in half precision is widened where it is used. */
 export const asOperator = (weight: Weight): LinearOperator =>
-  isValue(weight) ? denseOperator(weight) : weight;
+  isValue(weight) ? denseOperator(widened(weight)) : weight;

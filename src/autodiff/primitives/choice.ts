@@ -88,6 +88,12 @@ export const convertPrimitive = elementwise<{ readonly dtype: Converted }>(
 export const convert = (x: Operand, dtype: Converted): Value =>
   bind(convertPrimitive, [lift(x)], { dtype });
 
+/** Half precision as float, which is exact; anything else as it is. */
+export const widened = (x: Operand): Value => {
+  const value = lift(x);
+  return isHalf(value.dtype) ? convert(value, 'float') : value;
+};
+
 /** Rounds to a half precision and stays float, for the rounding of mixed-precision training. */
 const rounding = (name: string, precision: HalfPrecision) =>
   elementwise({

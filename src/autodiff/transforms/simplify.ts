@@ -10,11 +10,12 @@
  * `stopGradient` disappears; simplify after differentiating. Tapes held by `checkpoint` are
  * simplified on their own, and nothing is merged across their border.
  */
-import { range, sameShape } from '../core/aval.js';
+import { isHalf, range, sameShape } from '../core/aval.js';
 import { isHostArray, numberAt } from '../core/host.js';
 import { type Equation, linearise, lookUp, type Tape } from '../core/tape.js';
 import { apply, input, type Params, type Primitive, type Value } from '../core/value.js';
-import { neg } from '../primitives/elementwise.js';
+import { neg, widened } from '../primitives/elementwise.js';
+import { gather } from '../primitives/indexing.js';
 import { full } from '../primitives/source.js';
 import { broadcastPrimitive, reshape, transpose } from '../primitives/structural.js';
 
@@ -107,6 +108,13 @@ const identities: Readonly<Record<string, Identity>> = {
     [...stride].every((s) => s === 1)
       ? x
       : undefined,
+  // Rows of a table in half precision are widened after they are taken, not the whole table before.
+  gather: ([x, indices]) => {
+    const table = sourceOf(x as Value, 'convert')?.inputs[0];
+    return table !== undefined && isHalf(table.dtype)
+      ? widened(gather(table, indices as Value))
+      : undefined;
+  },
   pad: ([x], { low, high, interior }) =>
     [...low, ...high, ...interior].every((n) => n === 0) ? x : undefined,
   reduceSum: ([x], { axes }) => withoutUnitAxes(x as Value, axes),

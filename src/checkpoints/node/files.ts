@@ -6,7 +6,7 @@ import { pipe } from 'fp-ts/lib/function.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import { type Problem, problem } from '../../autodiff/index.js';
 import { decodeSafetensors, encodeSafetensors, type Safetensors } from '../safetensors/codec.js';
-import type { StoredTensor, WritableType } from '../safetensors/storage.js';
+import type { ReadOptions, StoredTensor, WritableType } from '../safetensors/storage.js';
 
 /** The system's code of an error, such as ENOENT; else its message, on one line. */
 export function errorCode(thrown: unknown): string {
@@ -67,10 +67,15 @@ const inFile =
     problem(kind, `${file}: ${message}`);
 
 /** Reads a safetensors file; problems name the file. */
-export const readSafetensors = (file: string): TE.TaskEither<Problem, Safetensors> =>
+export const readSafetensors = (
+  file: string,
+  options: ReadOptions = {},
+): TE.TaskEither<Problem, Safetensors> =>
   pipe(
     readBytes(file),
-    TE.flatMap((bytes) => TE.fromEither(pipe(decodeSafetensors(bytes), E.mapLeft(inFile(file))))),
+    TE.flatMap((bytes) =>
+      TE.fromEither(pipe(decodeSafetensors(bytes, options), E.mapLeft(inFile(file)))),
+    ),
   );
 
 /** Writes a safetensors file atomically. */

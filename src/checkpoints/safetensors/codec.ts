@@ -4,6 +4,7 @@ import { fail, flatData, type Result } from '../../autodiff/index.js';
 import { METADATA, readHeader } from './header.js';
 import {
   BYTES_PER_ELEMENT,
+  type ReadOptions,
   readElements,
   type StoredTensor,
   storageOf,
@@ -28,11 +29,14 @@ const endianness = (): Result<void> =>
 
 /**
  * Reads a file. Every length, offset, name and element type is checked before anything is allocated;
- * memory beyond the file's own is at most twice its size (half-precision numbers are widened).
+ * memory beyond the file's own is at most twice its size (half precision is widened unless it is kept).
  *
  * @returns problem `checkpoint` with a message that names the tensor and what is wrong with it.
  */
-export const decodeSafetensors = (file: Uint8Array): Result<Safetensors> =>
+export const decodeSafetensors = (
+  file: Uint8Array,
+  options: ReadOptions = {},
+): Result<Safetensors> =>
   E.flatMap(endianness(), () =>
     E.flatMap(readHeader(file), ({ metadata, entries, dataStart }) => {
       const tensors = new Map<string, StoredTensor>();
@@ -41,6 +45,7 @@ export const decodeSafetensors = (file: Uint8Array): Result<Safetensors> =>
           storage,
           shape,
           file.subarray(dataStart + from, dataStart + to),
+          options,
         );
         if (E.isLeft(tensor)) {
           return fail('checkpoint', `safetensors: tensor "${name}": ${tensor.left.message}`);

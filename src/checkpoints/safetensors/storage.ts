@@ -1,11 +1,15 @@
 /** How safetensors stores elements, and the typed arrays that stand for them here. */
 import * as E from 'fp-ts/lib/Either.js';
 import {
+  Bfloat16Bits,
+  Float16Bits,
   fail,
+  type HalfPrecision,
   type HostArray,
   type HostData,
   hostArray,
   type Result,
+  toFloat,
 } from '../../autodiff/index.js';
 
 /** Bytes per element of every storage type that is read. */
@@ -24,7 +28,7 @@ export const BYTES_PER_ELEMENT = {
 export type StorageType = keyof typeof BYTES_PER_ELEMENT;
 
 /** The storage types that are written, each exactly what it is in memory. */
-export type WritableType = Exclude<StorageType, 'I64' | 'F16' | 'BF16'>;
+export type WritableType = Exclude<StorageType, 'I64'>;
 
 export const isStorageType = (x: unknown): x is StorageType =>
   typeof x === 'string' && Object.hasOwn(BYTES_PER_ELEMENT, x);
@@ -45,29 +49,21 @@ const STORAGE_OF_CLASS: Readonly<Record<string, WritableType>> = {
 
 /** The storage type of a host array: that of its own elements; bytes are this library's booleans. */
 export const storageOf = (data: HostData): WritableType =>
-  // Names, not `instanceof`: arrays may come from another realm.
-  STORAGE_OF_CLASS[Object.prototype.toString.call(data).slice(8, -1)] as WritableType;
+  'format' in data
+    ? HALF_STORAGE[data.format]
+    : // Names, not `instanceof`: arrays may come from another realm.
+      (STORAGE_OF_CLASS[Object.prototype.toString.call(data).slice(8, -1)] as WritableType);
+
+const HALF_STORAGE: Readonly<Record<HalfPrecision, WritableType>> = {
+  bfloat16: 'BF16',
+  float16: 'F16',
+};
 
 /** A tensor stored as its elements are in memory. */
 export const stored = (array: HostArray): StoredTensor<WritableType> => ({
   storage: storageOf(array.data),
   array,
 });
-
-/** The number that 16 bits stand for as IEEE half precision. */
-export function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >>> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 0x1f) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-}
-
-/** bfloat16 is the upper half of float32. */
-function bfloat16ToFloat32(halves: Uint16Array): Float32Array {
-  return new Float32Array(Uint32Array.from(halves, (bits) => bits << 16).buffer);
-}
 
 function narrow64(words: BigInt64Array): Result<Int32Array> {
   const out = new Int32Array(words.length);
@@ -80,11 +76,20 @@ function narrow64(words: BigInt64Array): Result<Int32Array> {
   return E.right(out);
 }
 
+export interface ReadOptions {
+  /** Keep F16 and BF16 tensors in half precision, bit for bit, instead of widening them to float32. */
+  readonly keepHalf?: boolean;
+}
+
 /**
- * The elements that `bytes` (little-endian, copied) stand for: F16 and BF16 widened to float32, I64
- * narrowed to 32 bits where every element fits.
+ * The elements that `bytes` (little-endian, copied) stand for: F16 and BF16 kept or widened to
+ * float32, I64 narrowed to 32 bits where every element fits.
  */
-function elements(storage: StorageType, bytes: Uint8Array): Result<HostData> {
+function elements(
+  storage: StorageType,
+  bytes: Uint8Array,
+  { keepHalf = false }: ReadOptions,
+): Result<HostData> {
   const copy = new Uint8Array(bytes.length);
   copy.set(bytes);
   const { buffer } = copy;
@@ -106,9 +111,10 @@ function elements(storage: StorageType, bytes: Uint8Array): Result<HostData> {
         : fail('checkpoint', `BOOL element is ${odd}, expected 0 or 1`);
     }
     case 'F16':
-      return E.right(Float32Array.from(new Uint16Array(buffer), halfToNumber));
-    case 'BF16':
-      return E.right(bfloat16ToFloat32(new Uint16Array(buffer)));
+    case 'BF16': {
+      const bits = storage === 'F16' ? new Float16Bits(buffer) : new Bfloat16Bits(buffer);
+      return E.right(keepHalf ? bits : toFloat(hostArray(bits, [bits.length])).data);
+    }
     case 'I64':
       return narrow64(new BigInt64Array(buffer));
   }
@@ -119,5 +125,8 @@ export const readElements = (
   storage: StorageType,
   shape: readonly number[],
   bytes: Uint8Array,
+  options: ReadOptions = {},
 ): Result<StoredTensor> =>
-  E.map((data: HostData) => ({ storage, array: hostArray(data, shape) }))(elements(storage, bytes));
+  E.map((data: HostData) => ({ storage, array: hostArray(data, shape) }))(
+    elements(storage, bytes, options),
+  );

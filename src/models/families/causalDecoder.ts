@@ -1,11 +1,5 @@
 /** The causal decoder: next-token logits, as in GPT and Llama. */
-import {
-  type HostArray,
-  type Key,
-  matmulTransposed,
-  split,
-  type Value,
-} from '../../autodiff/index.js';
+import { type HostArray, type Key, split, type Value } from '../../autodiff/index.js';
 import { type EmbeddingWeights, embedding, initEmbedding } from '../layers/embedding.js';
 import { initLinear, type LinearWeights, linear } from '../layers/linear.js';
 import { resolveConfig, type TransformerConfig } from '../transformer/config.js';
@@ -36,7 +30,7 @@ export interface DecoderRunOptions extends RunOptions {
 export const tokenLogits = (
   { head, tokenEmbedding }: Pick<CausalDecoderWeights, 'head' | 'tokenEmbedding'>,
   x: Value,
-): Value => (head === undefined ? matmulTransposed(x, tokenEmbedding.weight) : linear(head, x));
+): Value => linear(head ?? tokenEmbedding, x);
 
 /**
  * Token ids int [b, T] → logits [b, T, vocabulary]; position t is computed from tokens 0 … t alone.

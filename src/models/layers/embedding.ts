@@ -6,6 +6,7 @@ import {
   type Key,
   showAval,
   type Value,
+  widened,
 } from '../../autodiff/index.js';
 import { truncatedNormal } from '../initialisers.js';
 
@@ -25,7 +26,7 @@ export function embedding({ weight }: EmbeddingWeights, ids: Value): Value {
       `embedding: token ids are ${showAval(ids)}, expected int (an Int32Array on the host)`,
     );
   }
-  return gather(weight, ids);
+  return widened(gather(weight, ids));
 }
 
 /** Truncated normal, standard deviation 0.02. */

@@ -12,6 +12,7 @@ import {
   sliceAxis,
   sub,
   type Value,
+  widened,
 } from '../../autodiff/index.js';
 import type { EmbeddingWeights } from './embedding.js';
 
@@ -25,7 +26,7 @@ export function learnedPositions({ weight }: EmbeddingWeights, x: Value): Value 
       `positions: the sequence has ${length} tokens, expected at most ${longest} (maxLength)`,
     );
   }
-  return add(x, length === longest ? weight : sliceAxis(weight, 0, 0, length));
+  return add(x, widened(length === longest ? weight : sliceAxis(weight, 0, 0, length)));
 }
 
 /** θ^(−2⌊i/2⌋/width) · position. */

@@ -2,7 +2,15 @@
  * T5's relative positions: a learned number per head and bucket of distances, added to the scores.
  * Raffel et al., "Exploring the limits of transfer learning", 2020, §2.1.
  */
-import { constant, gather, ints, moveAxis, range, type Value } from '../../autodiff/index.js';
+import {
+  constant,
+  gather,
+  ints,
+  moveAxis,
+  range,
+  type Value,
+  widened,
+} from '../../autodiff/index.js';
 
 export interface RelativeBuckets {
   /** Rows of the table; 32 by default. */
@@ -45,5 +53,5 @@ export function relativeBias(
   const index = range(queries).flatMap((t) =>
     range(keys).map((s) => relativeBucket(s - t, { ...options, buckets })),
   );
-  return moveAxis(gather(table, constant(ints(index, [queries, keys]))), 2, 0);
+  return moveAxis(widened(gather(table, constant(ints(index, [queries, keys])))), 2, 0);
 }
