@@ -1,0 +1,91 @@
+/** Elementwise primitives on vectors: one function per primitive, from operands' code to code. */
+import type { DType } from '../../autodiff/index.js';
+import type { Code } from './encoding.js';
+import { f32x4, i32x4, v128 } from './instructions.js';
+import type { MathScope } from './math.js';
+import * as math from './math.js';
+
+/** What a primitive's code may depend on. */
+export interface ApplyScope extends MathScope {
+  /** Dtype of the operands that count, and of the result. */
+  readonly from: DType;
+  readonly to: DType;
+}
+
+type Apply = (operands: readonly Code[], scope: ApplyScope) => Code;
+
+type Two = (x: Code, y: Code) => Code;
+type One = (x: Code) => Code;
+
+const ZERO = f32x4.splat(0);
+const words = (value: number): Code => v128.words([value, value, value, value]);
+
+const two =
+  (float: Two, int: Two): Apply =>
+  ([x, y], { from }) =>
+    (from === 'float' ? float : int)(x as Code, y as Code);
+const one =
+  (float: One, int: One = float): Apply =>
+  ([x], { from }) =>
+    (from === 'float' ? float : int)(x as Code);
+const function1 =
+  (f: (x: Code, scope: MathScope) => Code): Apply =>
+  ([x], scope) =>
+    f(x as Code, scope);
+
+const sign: Apply = ([given], { keep, from }) => {
+  const x = keep(given as Code);
+  if (from !== 'float') return v128.or(i32x4.shrS(x, 31), v128.and(i32x4.gtS(x, ZERO), words(1)));
+  const positive = v128.and(f32x4.gt(x, ZERO), f32x4.splat(1));
+  const negative = v128.and(f32x4.lt(x, ZERO), f32x4.splat(-1));
+  // Zeros and NaN are their own signs.
+  const isOrdered = v128.or(f32x4.gt(x, ZERO), f32x4.lt(x, ZERO));
+  return v128.choose(isOrdered, v128.or(positive, negative), x);
+};
+
+const convert: Apply = ([given], scope) => {
+  const { from, to } = scope;
+  const x = given as Code;
+  if (from === to) return x;
+  if (from === 'bfloat16') return math.fromBfloat16(x, scope);
+  if (from === 'float16') return math.fromFloat16(x, scope);
+  if (to === 'bfloat16') return math.toBfloat16(x, scope);
+  if (to === 'float16') return math.toFloat16(x, scope);
+  if (from === 'bool') return v128.and(x, to === 'float' ? f32x4.splat(1) : words(1));
+  return to === 'float' ? f32x4.fromInt(x) : i32x4.fromFloat(x);
+};
+
+const roundedBy =
+  (narrow: typeof math.toFloat16, widen: typeof math.toFloat16): Apply =>
+  ([x], scope) =>
+    widen(narrow(x as Code, scope), scope);
+
+/** By name of the primitive. */
+export const arithmetic: Readonly<Record<string, Apply>> = {
+  add: two(f32x4.add, i32x4.add),
+  sub: two(f32x4.sub, i32x4.sub),
+  mul: two(f32x4.mul, i32x4.mul),
+  div: two(f32x4.div, f32x4.div),
+  max: two(f32x4.max, i32x4.maxS),
+  min: two(f32x4.min, i32x4.minS),
+  lt: two(f32x4.lt, i32x4.ltS),
+  equal: two(f32x4.eq, i32x4.eq),
+  neg: one(f32x4.neg, i32x4.neg),
+  abs: one(f32x4.abs, i32x4.abs),
+  sqrt: one(f32x4.sqrt),
+  floor: one(f32x4.floor),
+  stopGradient: one((x) => x),
+  sign,
+  exp: function1(math.exp),
+  log: function1(math.log),
+  sin: function1(math.sin),
+  cos: function1(math.cos),
+  tanh: function1(math.tanh),
+  erf: function1(math.erf),
+  pow: ([x, y], scope) => math.pow(x as Code, y as Code, scope),
+  select: ([c, x, y]) => v128.choose(c as Code, x as Code, y as Code),
+  convert,
+  roundToBfloat16: roundedBy(math.toBfloat16, math.fromBfloat16),
+  roundToFloat16: roundedBy(math.toFloat16, math.fromFloat16),
+  bitsToUniform: ([x]) => f32x4.mul(f32x4.fromInt(i32x4.shrU(x as Code, 8)), f32x4.splat(2 ** -24)),
+};

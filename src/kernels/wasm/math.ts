@@ -1,0 +1,200 @@
+/**
+ * Elementary functions on vectors of four float32 numbers, accurate to a few units in the last place.
+ * Coefficients of exp and log: Moshier, Cephes mathematical library, `expf` and `logf`; of erf:
+ * Abramowitz & Stegun 7.1.26.
+ */
+import type { Code } from './encoding.js';
+import { f32x4, i32x4, v128 } from './instructions.js';
+
+/** Where intermediate results go. */
+export interface MathScope {
+  /** Puts a vector into a local and gives the code that reads it. */
+  readonly keep: (value: Code) => Code;
+  /** x · y + z, fused where the engine can. */
+  readonly madd: (x: Code, y: Code, z: Code) => Code;
+}
+
+type MathFunction = (x: Code, scope: MathScope) => Code;
+
+const { splat } = f32x4;
+const words = (value: number): Code => v128.words([value, value, value, value]);
+const NAN = words(0x7fc00000);
+
+/** Σ cᵢ xⁱ, lowest coefficient first. */
+const polynomial = (x: Code, coefficients: readonly number[], { madd }: MathScope): Code =>
+  coefficients.map(splat).reduceRight((inner, c) => madd(inner, x, c));
+
+/** 2ⁿ for whole n within −126 … 127, given as integers. */
+const powerOfTwo = (n: Code): Code => i32x4.shl(i32x4.add(n, words(127)), 23);
+
+/** eˣ = 2ⁿ·eʳ with |r| ≤ ½ ln 2; the power in two factors, so that results below 2⁻¹²⁶ come out too. */
+export const exp: MathFunction = (given, scope) => {
+  const { keep, madd } = scope;
+  const x = keep(f32x4.min(splat(89), f32x4.max(splat(-104), given)));
+  const n = keep(f32x4.nearest(f32x4.mul(x, splat(Math.LOG2E))));
+  const r = keep(madd(n, splat(2.12194440054e-4), madd(n, splat(-0.693359375), x)));
+  const series = polynomial(
+    r,
+    [0.50000001201, 0.16666665459, 0.041665795894, 8.3334519073e-3, 1.3981999507e-3, 1.98756915e-4],
+    scope,
+  );
+  const p = keep(f32x4.add(madd(f32x4.mul(r, r), series, r), splat(1)));
+  const whole = keep(i32x4.fromFloat(n));
+  const half = keep(i32x4.shrS(whole, 1));
+  return f32x4.mul(f32x4.mul(p, powerOfTwo(half)), powerOfTwo(i32x4.sub(whole, half)));
+};
+
+/** ln x: exponent and mantissa apart; −∞ at 0, NaN below. */
+export const log: MathFunction = (given, scope) => {
+  const { keep, madd } = scope;
+  const x = keep(given);
+  const small = keep(f32x4.lt(x, splat(2 ** -126)));
+  const bits = keep(v128.choose(small, f32x4.mul(x, splat(2 ** 23)), x));
+  const exponent = i32x4.sub(v128.and(i32x4.shrU(bits, 23), words(255)), words(126));
+  const mantissa = keep(v128.or(v128.and(bits, words(0x7fffff)), words(0x3f000000)));
+  const low = keep(f32x4.lt(mantissa, splat(Math.SQRT1_2)));
+  const shifted = f32x4.sub(f32x4.fromInt(exponent), v128.and(small, splat(23)));
+  const e = keep(f32x4.sub(shifted, v128.and(low, splat(1))));
+  const m = keep(f32x4.sub(f32x4.add(mantissa, v128.and(low, mantissa)), splat(1)));
+  const z = keep(f32x4.mul(m, m));
+  const series = polynomial(
+    m,
+    [
+      3.3333331174e-1, -2.4999993993e-1, 2.0000714765e-1, -1.6668057665e-1, 1.4249322787e-1,
+      -1.2420140846e-1, 1.167699874e-1, -1.151461031e-1, 7.0376836292e-2,
+    ],
+    scope,
+  );
+  const tail = madd(
+    z,
+    splat(-0.5),
+    madd(e, splat(-2.1219444e-4), f32x4.mul(f32x4.mul(m, z), series)),
+  );
+  const finite = keep(madd(e, splat(0.693359375), f32x4.add(m, tail)));
+  const atInfinity = v128.choose(f32x4.eq(x, splat(Number.POSITIVE_INFINITY)), x, finite);
+  const atZero = v128.choose(f32x4.eq(x, splat(0)), splat(Number.NEGATIVE_INFINITY), atInfinity);
+  return v128.choose(f32x4.ge(x, splat(0)), atZero, NAN);
+};
+
+/** tanh x by e^(2x), and by its series where that would cancel. */
+export const tanh: MathFunction = (given, scope) => {
+  const { keep } = scope;
+  const x = keep(given);
+  const limited = f32x4.min(splat(15), f32x4.max(splat(-15), x));
+  const e = keep(exp(f32x4.add(keep(limited), keep(limited)), scope));
+  const square = keep(f32x4.mul(x, x));
+  const series = polynomial(square, [1, -1 / 3, 2 / 15, -17 / 315, 62 / 2835], scope);
+  const far = f32x4.div(f32x4.sub(e, splat(1)), f32x4.add(e, splat(1)));
+  return v128.choose(f32x4.lt(square, splat(0.1)), f32x4.mul(x, series), far);
+};
+
+/** erf x by its approximation for large |x|, and by its series for small ones. */
+export const erf: MathFunction = (given, scope) => {
+  const { keep } = scope;
+  const x = keep(given);
+  const a = keep(f32x4.min(splat(6), f32x4.abs(x)));
+  const square = keep(f32x4.mul(a, a));
+  const t = keep(f32x4.div(splat(1), scope.madd(a, splat(0.3275911), splat(1))));
+  const tail = polynomial(
+    t,
+    [0, 0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429],
+    scope,
+  );
+  const gauss = exp(keep(f32x4.neg(square)), scope);
+  const far = f32x4.sub(splat(1), f32x4.mul(keep(tail), keep(gauss)));
+  const signed = v128.or(far, v128.and(x, words(0x80000000)));
+  const series = polynomial(square, [1, -1 / 3, 1 / 10, -1 / 42, 1 / 216, -1 / 1320], scope);
+  const near = f32x4.mul(f32x4.mul(x, splat(2 / Math.sqrt(Math.PI))), series);
+  const known = v128.choose(f32x4.lt(square, splat(0.36)), near, signed);
+  return v128.choose(f32x4.eq(x, x), known, x);
+};
+
+/**
+ * sin(x + quarter·π/2), reduced to |r| ≤ π/4 with π/2 in three parts (Cody & Waite), which is exact
+ * enough up to |x| = 10⁵; NaN beyond, rather than a wrong number.
+ */
+const sine =
+  (quarter: 0 | 1): MathFunction =>
+  (given, scope) => {
+    const { keep } = scope;
+    const x = keep(given);
+    const n = keep(f32x4.nearest(f32x4.mul(x, splat(2 / Math.PI))));
+    const part = (from: Code, size: number): Code => f32x4.sub(from, f32x4.mul(n, splat(size)));
+    const r = keep(part(part(part(x, 1.5703125), 0.0004837512969970703), 7.549789948768648e-8));
+    const square = keep(f32x4.mul(r, r));
+    const odd = f32x4.mul(
+      r,
+      polynomial(square, [1, -1 / 6, 1 / 120, -1 / 5040, 1 / 362880], scope),
+    );
+    const even = polynomial(square, [1, -1 / 2, 1 / 24, -1 / 720, 1 / 40320], scope);
+    const turn = keep(i32x4.add(i32x4.fromFloat(n), words(quarter)));
+    const isOdd = i32x4.ne(v128.and(turn, words(1)), words(0));
+    const value = v128.choose(keep(isOdd), even, odd);
+    const sign = i32x4.shl(v128.and(turn, words(2)), 30);
+    const turned = keep(v128.xor(value, sign));
+    return v128.choose(f32x4.le(f32x4.abs(x), splat(1e5)), turned, NAN);
+  };
+export const sin = sine(0);
+export const cos = sine(1);
+
+/** x^y; a negative base with a whole exponent keeps its sign, with another gives NaN. */
+export function pow(givenX: Code, givenY: Code, scope: MathScope): Code {
+  const { keep } = scope;
+  const [x, y] = [keep(givenX), keep(givenY)];
+  const size = keep(exp(keep(f32x4.mul(y, keep(log(keep(f32x4.abs(x)), scope)))), scope));
+  const half = keep(f32x4.mul(y, splat(0.5)));
+  const whole = f32x4.eq(f32x4.floor(y), y);
+  const isOdd = v128.and(whole, f32x4.ne(f32x4.floor(half), half));
+  const signed = v128.xor(size, v128.and(keep(isOdd), words(0x80000000)));
+  const infinite = f32x4.eq(x, splat(Number.NEGATIVE_INFINITY));
+  const negative = v128.choose(v128.or(whole, infinite), signed, NAN);
+  const result = v128.choose(f32x4.lt(x, splat(0)), negative, size);
+  // x⁰ is 1 even for NaN and ∞, whose logarithms times 0 are none.
+  return v128.choose(f32x4.eq(y, splat(0)), splat(1), result);
+}
+
+// ---------------------------------------------------------------- half precision
+const rounded = (bits: Code, shift: number): Code =>
+  // Half of the last place kept, and one less where that place is even: ties go to even.
+  i32x4.add(
+    i32x4.add(bits, words(2 ** (shift - 1) - 1)),
+    v128.and(i32x4.shrU(bits, shift), words(1)),
+  );
+
+/** float32 as bfloat16 in the low half of each lane, to nearest even. */
+export const toBfloat16: MathFunction = (given, { keep }) => {
+  const x = keep(given);
+  return v128.choose(f32x4.eq(x, x), i32x4.shrU(rounded(x, 16), 16), words(0x7fc0));
+};
+
+export const fromBfloat16: MathFunction = (x) => i32x4.shl(x, 16);
+
+/**
+ * float32 as float16 in the low half of each lane, to nearest even. Numbers below 2⁻¹⁴ are rounded by
+ * adding ½: float32 then has just float16's steps there.
+ */
+export const toFloat16: MathFunction = (given, { keep }) => {
+  const x = keep(given);
+  const sign = keep(v128.and(i32x4.shrU(x, 16), words(0x8000)));
+  const size = keep(v128.and(x, words(0x7fffffff)));
+  const normal = i32x4.sub(i32x4.shrU(rounded(size, 13), 13), words(112 << 10));
+  const subnormal = i32x4.sub(f32x4.add(size, splat(0.5)), words(0x3f000000));
+  const isSmall = i32x4.ltS(size, words(113 << 23));
+  // From half-way between float16's greatest number and 2¹⁶ on.
+  const tooLarge = i32x4.geS(size, words(0x477ff000));
+  const limited = v128.choose(tooLarge, words(0x7c00), v128.choose(isSmall, subnormal, normal));
+  const known = v128.choose(i32x4.gtS(size, words(0x7f800000)), words(0x7e00), limited);
+  return v128.or(keep(known), sign);
+};
+
+/** Float16 in the low half of each lane as float32, exactly. */
+export const fromFloat16: MathFunction = (given, { keep }) => {
+  const x = keep(given);
+  const sign = i32x4.shl(v128.and(x, words(0x8000)), 16);
+  const size = keep(v128.and(x, words(0x7fff)));
+  // Exponent and fraction in float32's places, 112 too low: one multiplication mends both.
+  const scaled = keep(f32x4.mul(i32x4.shl(size, 13), splat(2 ** 112)));
+  const special = v128.or(i32x4.shl(size, 13), words(0x7f800000));
+  const isSpecial = i32x4.geS(size, words(0x7c00));
+  return v128.or(v128.choose(isSpecial, special, scaled), sign);
+};

@@ -1,0 +1,162 @@
+/**
+ * A whole plan as one WebAssembly module: a function per kernel, and `run`, which every thread calls
+ * and which calls them in order, waiting for the other threads after each.
+ *
+ * **Departure** from the design note, which asked for AssemblyScript: the instructions are made here,
+ * from the plan, when a program is compiled. Only so can arithmetic be fused into the loops that use
+ * it, shapes be constants of the code, and a step be a single call; ahead-of-time kernels would have
+ * to be called one elementwise operation at a time, through memory.
+ */
+import type { Var } from '../../autodiff/index.js';
+import type { Kernel } from '../plan/expression.js';
+import type { Plan } from '../plan/plan.js';
+import { type Code, encodeModule, type WasmFunction } from './encoding.js';
+import type { FunctionOptions } from './functions.js';
+import { call, drop, get, i32, repeatWhile, set, when } from './instructions.js';
+import { emitMap } from './map.js';
+import { createWriter } from './writer.js';
+
+export interface WasmProgram {
+  /** A module that imports `env.memory` and exports `run(frame, thread, threads, first, last)`. */
+  readonly bytes: Uint8Array;
+  /** The buffer of each address in the frame, from word `FRAME.buffers` on. */
+  readonly buffers: readonly Var[];
+  readonly scratchBytesPerThread: number;
+  readonly sharedScratchBytes: number;
+  readonly usesNormalTable: boolean;
+  /** `run` executes the kernels first ≤ i < last of these. */
+  readonly kernelNames: readonly string[];
+}
+
+export interface ProgramOptions extends FunctionOptions {
+  /** Whether the memory is shared between threads. */
+  readonly shared: boolean;
+}
+
+/** Words of a frame, the block of memory through which a run gets its addresses. */
+export const FRAME = {
+  /** Threads that have come to the barrier, and how often it has opened. */
+  arrivals: 0,
+  generation: 1,
+  sharedScratch: 2,
+  /** Of thread 0; the others' follow, `scratchBytesPerThread` apart. */
+  scratch: 3,
+  normalTable: 4,
+  error: 5,
+  buffers: 8,
+} as const;
+
+/** A kernel as functions that run one after the other. */
+export interface KernelCode {
+  readonly steps: readonly {
+    readonly name: string;
+    readonly function: WasmFunction;
+    readonly buffers: readonly Var[];
+  }[];
+  readonly scratchBytes: number;
+  readonly sharedBytes: number;
+}
+
+/** How often a thread looks at the barrier before it goes to sleep. */
+const SPINS = 4096;
+
+/** Waits until all threads have come: parameters frame, threads. */
+function barrier(): WasmFunction {
+  const writer = createWriter(['i32', 'i32']);
+  const [frame, threads] = [get(0), get(1)];
+  const word = (name: 'arrivals' | 'generation') => 4 * FRAME[name];
+  const before = writer.define('i32', i32.atomicLoad(frame, word('generation')));
+  const tries = writer.local('i32');
+  const isLast = i32.eq(
+    i32.add(i32.atomicAdd(frame, i32.const(1), word('arrivals')), i32.const(1)),
+    threads,
+  );
+  const still = i32.eq(i32.atomicLoad(frame, word('generation')), get(before));
+  const open = [
+    ...i32.atomicStore(frame, i32.const(0), word('arrivals')),
+    ...drop(i32.atomicAdd(frame, i32.const(1), word('generation'))),
+    ...drop(i32.notify(frame, word('generation'))),
+  ];
+  const spin = repeatWhile(
+    i32.and(still, i32.ltS(get(tries), i32.const(SPINS))),
+    set(tries, i32.add(get(tries), i32.const(1))),
+  );
+  const sleep = repeatWhile(still, drop(i32.wait(frame, get(before), word('generation'))));
+  writer.emit(when(isLast, open, [...set(tries, i32.const(0)), ...spin, ...when(still, sleep)]));
+  return writer.finish();
+}
+
+/** The code of a kernel by its kind. */
+function codeOf(kernel: Kernel, options: ProgramOptions): KernelCode {
+  const buffers = [kernel.output, ...kernel.reads.filter((v) => v.id !== kernel.output.id)];
+  const step = { name: `b${kernel.output.id}`, function: emitMap(kernel, options), buffers };
+  return { steps: [step], scratchBytes: 0, sharedBytes: 0 };
+}
+
+/** Calls the kernels in order: parameters frame, thread, threads, first, last. */
+function runner(
+  steps: readonly { readonly index: number; readonly slots: readonly number[] }[],
+  scratchBytes: number,
+  barrierIndex: number | undefined,
+): WasmFunction {
+  const writer = createWriter(['i32', 'i32', 'i32', 'i32', 'i32']);
+  const [frame, thread, threads, first, last] = [0, 1, 2, 3, 4].map(get) as [
+    Code,
+    Code,
+    Code,
+    Code,
+    Code,
+  ];
+  const word = (index: number): Code => i32.load(frame, 4 * index);
+  const scratch = writer.define(
+    'i32',
+    i32.add(word(FRAME.scratch), i32.mul(thread, i32.const(scratchBytes))),
+  );
+  const shared = writer.define('i32', word(FRAME.sharedScratch));
+  const table = writer.define('i32', word(FRAME.normalTable));
+  steps.forEach(({ index, slots }, i) => {
+    const wanted = i32.and(i32.leS(first, i32.const(i)), i32.ltS(i32.const(i), last));
+    const addresses = slots.map((slot) => word(FRAME.buffers + slot));
+    const own = [thread, threads, get(scratch), get(shared), get(table)];
+    const wait =
+      barrierIndex === undefined
+        ? []
+        : when(i32.gtS(threads, i32.const(1)), call(barrierIndex, [frame, threads]));
+    writer.emit(when(wanted, [...call(index, [...own, ...addresses]), ...wait]));
+  });
+  return writer.finish('run');
+}
+
+/** Translates a plan. */
+export function buildWasmProgram(plan: Plan, options: ProgramOptions): WasmProgram {
+  const codes = plan.kernels.map((kernel) => codeOf(kernel, options));
+  const scratchBytesPerThread = Math.max(0, ...codes.map((c) => c.scratchBytes));
+  const sharedScratchBytes = Math.max(0, ...codes.map((c) => c.sharedBytes));
+  const buffers = new Map<number, Var>();
+  const outputs = plan.kernels.map((k) => k.output);
+  const constants = plan.constants.map((c) => c.variable);
+  for (const v of [...plan.inputs, ...constants, ...outputs, ...plan.outputs]) {
+    buffers.set(v.id, v);
+  }
+  const slots = new Map([...buffers.keys()].map((id, slot) => [id, slot]));
+
+  // Kernels of equal layers have equal code: one function serves them all.
+  const functions: WasmFunction[] = options.shared ? [barrier()] : [];
+  const known = new Map<string, number>();
+  const steps = codes.flatMap((c) => c.steps);
+  const calls = steps.map((step) => {
+    const text = `${step.function.params.length} ${step.function.locals.join()} ${step.function.body.join()}`;
+    const index = known.get(text) ?? functions.push(step.function) - 1;
+    known.set(text, index);
+    return { index, slots: step.buffers.map((v) => slots.get(v.id) as number) };
+  });
+  functions.push(runner(calls, scratchBytesPerThread, options.shared ? 0 : undefined));
+  return {
+    bytes: encodeModule(functions, options.shared),
+    buffers: [...buffers.values()],
+    scratchBytesPerThread,
+    sharedScratchBytes,
+    usesNormalTable: true,
+    kernelNames: steps.map((s) => s.name),
+  };
+}
