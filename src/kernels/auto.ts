@@ -19,9 +19,11 @@ import type { Backend } from './backend.js';
 import { evaluate } from './compile.js';
 import { gpujsBackend } from './gpujs/backend.js';
 import { referenceBackend } from './reference/backend.js';
+import { webgpuBackend } from './webgpu/backend.js';
 
 /** The backends, fastest first as far as one can say without measuring. */
 const MAKERS: Readonly<Record<string, () => Promise<Backend>>> = {
+  webgpu: () => webgpuBackend(),
   'gpujs-webgpu': () => gpujsBackend('webgpu'),
   'gpujs-webasm': () => gpujsBackend('webasm'),
   'gpujs-webgl2': () => gpujsBackend('webgl2'),
@@ -98,7 +100,7 @@ async function isSoftwareAdapter(): Promise<boolean> {
 
 /** The backend of that name where it is worth taking, else why not. */
 async function tryOut(name: string): Promise<Backend | string> {
-  if (name === 'gpujs-webgpu' && (await isSoftwareAdapter())) {
+  if (name.endsWith('webgpu') && (await isSoftwareAdapter())) {
     return `${name}: only a software adapter, used when asked for by name`;
   }
   let backend: Backend | undefined;

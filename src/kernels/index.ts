@@ -7,3 +7,4 @@ export type { GpuJsMode } from './gpujs/math.js';
 export * from './inline.js';
 export * from './reference/backend.js';
 export * from './runner.js';
+export { type WebgpuOptions, webgpuBackend } from './webgpu/backend.js';

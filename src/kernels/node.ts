@@ -15,7 +15,7 @@ export async function chooseNodeBackend(): Promise<ChosenBackend> {
 
 /** `backendByName` for Node. */
 export async function nodeBackendByName(name: string): Promise<Backend> {
-  if (name === 'gpujs-webgpu') {
+  if (name.endsWith('webgpu')) {
     const missing = await provideNodeWebgpu();
     if (missing !== undefined) throw new FlatloraError('backend', `${name}: ${missing}`);
   }

@@ -28,6 +28,7 @@ const CASES: Readonly<Record<string, number>> = {
   'gpujs-cpu': 30,
   'gpujs-webasm': 30,
   'gpujs-webgpu': 12,
+  webgpu: 12,
 };
 
 onEachBackend((backend, name) => {

@@ -72,6 +72,7 @@ const PROGRAMS: Readonly<Record<string, number>> = {
   'gpujs-cpu': 150,
   'gpujs-webasm': 150,
   'gpujs-webgpu': 25,
+  webgpu: 25,
 };
 
 onEachBackend((backend, name) => {
@@ -193,7 +194,8 @@ onEachBackend((backend, name) => {
       const doubled = (x: Value) => range(120).reduce<Value>((v) => tanh(add(v, mul(v, 0.1))), x);
       await check(backend(), doubled, array(3, 5));
     });
-    test('an array of more than 2^24 elements is refused', async () => {
+    const limited = name.startsWith('gpujs') ? test : test.skip;
+    limited('an array of more than 2^24 elements is refused', async () => {
       const { closure } = traceAt(tanh as Traceable, [input(aval([2 ** 24 + 1], 'float'))]);
       await expect(backend().compile(closure.tape)).rejects.toThrow(/more than the 2\^24/);
       expect(() => backend().upload(ints([2 ** 24 + 1]))).toThrow(/beyond ±2\^24/);

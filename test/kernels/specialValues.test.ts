@@ -60,6 +60,7 @@ const shader = (bound: number) => ({
   'gpujs-cpu': FINE,
   'gpujs-webasm': FINE,
   'gpujs-webgpu': bound,
+  webgpu: bound,
 });
 
 const ranges: Readonly<Record<string, Range>> = {

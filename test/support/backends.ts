@@ -4,6 +4,7 @@ import {
   gpujsAvailability,
   gpujsBackend,
   referenceBackend,
+  webgpuBackend,
 } from '../../src/kernels/index.js';
 import { provideNodeWebgpu } from '../../src/kernels/nodeWebgpu.js';
 
@@ -33,6 +34,9 @@ export const testBackends = (): readonly TestBackend[] => [
   { name: 'gpujs-cpu', tolerance: FLOAT32, open: () => gpujsBackend('cpu') },
   { name: 'gpujs-webasm', tolerance: FLOAT32, open: () => gpujsBackend('webasm') },
   ...(webgpuMissing === undefined || webgpuIsRequired
-    ? [{ name: 'gpujs-webgpu', tolerance: FLOAT32, open: () => gpujsBackend('webgpu') }]
+    ? [
+        { name: 'gpujs-webgpu', tolerance: FLOAT32, open: () => gpujsBackend('webgpu') },
+        { name: 'webgpu', tolerance: FLOAT32, open: () => webgpuBackend() },
+      ]
     : []),
 ];

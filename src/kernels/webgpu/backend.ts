@@ -1,0 +1,189 @@
+/**
+ * The webgpu backend: kernels in WGSL, written for every program, on the GPU of the browser or of Node
+ * (package `webgpu`).
+ *
+ * Floats are float32, ints and random words 32-bit integers; sums of products are taken in float32.
+ * `sin` and `cos` are NaN beyond |x| = 10⁵, `argmax` of an array with NaN is unspecified, numbers
+ * below 2⁻¹²⁶ may count as zero. Random words and normal numbers are those of every backend.
+ */
+import {
+  type Aval,
+  avalOfHost,
+  FlatloraError,
+  flatData,
+  type HostArray,
+  hostArray,
+  normalTable,
+  showAval,
+  sizeOf,
+  storage,
+  type Tape,
+  type Var,
+} from '../../autodiff/index.js';
+import type { Backend, DeviceArray, Executable } from '../backend.js';
+import { liveArrays, requireSignature } from '../liveArrays.js';
+import { planTape, printPlan } from '../plan/plan.js';
+import { type GpuDevice, openDevice } from './device.js';
+import { acquireArray, type GpuArray, readArray, writeArray } from './memory.js';
+import { pipelineCache } from './pipelines.js';
+import { bufferPool } from './pool.js';
+import { buildProgram, type Machine, toWords } from './program.js';
+import { stepsOf } from './steps.js';
+import { arrayBytes } from './wgsl/bindings.js';
+
+const NAME = 'webgpu';
+
+/** Positions in arrays are 32-bit integers. */
+const LARGEST_POSITION = 2 ** 31 - 1;
+/** Bytes of buffers that wait for their next use. */
+const IDLE_BYTES = 2 ** 30;
+/** Programs that may wait in the GPU's queue; then the host waits, too. */
+const IN_FLIGHT = 8;
+
+export interface WebgpuOptions {
+  /** Most bytes of one binding; longer arrays are held in several buffers. The device's own by default. */
+  readonly bindingBytes?: number;
+}
+
+/**
+ * A backend on WebGPU.
+ * @throws FlatloraError (rejection) when there is no WebGPU; it never falls back to another backend.
+ */
+export async function webgpuBackend(options: WebgpuOptions = {}): Promise<Backend> {
+  const gpu = await openDevice();
+  return backendOn(gpu, options);
+}
+
+/** Multiples of 256 bytes, as bindings want it. */
+const wholePieces = (bytes: number): number => Math.max(256, Math.floor(bytes / 256) * 256);
+
+function backendOn(gpu: GpuDevice, { bindingBytes }: WebgpuOptions): Backend {
+  const { device } = gpu;
+  const { maxStorageBufferBindingSize, maxBufferSize } = device.limits;
+  const greatest = Math.min(maxStorageBufferBindingSize, maxBufferSize);
+  const layout = { pieceBytes: wholePieces(Math.min(bindingBytes ?? greatest, greatest)) };
+  const pool = bufferPool(device, layout.pieceBytes, IDLE_BYTES);
+  const live = liveArrays<GpuArray>(NAME);
+  const table = acquireArray(pool, normalTable.byteLength, layout);
+  writeArray(device, table, normalTable, layout);
+  live.count(1, normalTable.byteLength);
+  const machine: Machine = { gpu, pool, pipelines: pipelineCache(device), layout, table };
+  const inFlight: Promise<unknown>[] = [];
+  let disposed = false;
+
+  const requireReady = () => {
+    live.requireOpen();
+    gpu.check();
+  };
+  const release = (array: DeviceArray) => {
+    live.forget(array)?.forEach(pool.release);
+  };
+  /** Waits where the GPU lags behind: its queue would grow without bound. */
+  const keepPace = async () => {
+    inFlight.push(device.queue.onSubmittedWorkDone());
+    if (inFlight.length > IN_FLIGHT) await inFlight.shift();
+    gpu.check();
+  };
+
+  const compile = async (tape: Tape): Promise<Executable> => {
+    requireReady();
+    const plan = planTape(tape, {
+      maxReads: Math.min(12, device.limits.maxStorageBuffersPerShaderStage - 2),
+    });
+    for (const v of [...plan.inputs, ...plan.kernels.map((k) => k.output)]) requireFitting(v);
+    const steps = stepsOf(plan, layout);
+    const program = await buildProgram(machine, plan, steps);
+    gpu.check();
+    live.count(program.constantCount, program.constantBytes);
+    let ended = false;
+    return {
+      run: async (inputs, donated) => {
+        if (ended) throw new FlatloraError('backend', `${NAME}: the program was disposed before`);
+        requireSignature(NAME, plan.inputs, inputs);
+        const handles = inputs.map(live.handleOf);
+        gpu.check();
+        const { outputs, consumed, extraBytes } = await program.run(handles, donated);
+        live.reach(extraBytes);
+        inputs.forEach((x, i) => {
+          if (consumed.has(i)) live.forget(x);
+          else if (donated[i]) release(x);
+        });
+        const results = outputs.map((array, i) => {
+          const v = plan.outputs[i] as Var;
+          return live.hold(v, array, arrayBytes(v));
+        });
+        await keepPace();
+        return results;
+      },
+      describe: () =>
+        [
+          printPlan(plan),
+          ...steps.map(
+            ({ code }) =>
+              `// b${code.output.id} of (${code.reads.map((v) => `b${v.id}`).join(', ')}), ${code.workgroups} workgroups\n${code.source}`,
+          ),
+        ].join('\n\n'),
+      dispose: () => {
+        if (ended) return;
+        ended = true;
+        live.count(-program.constantCount, -program.constantBytes);
+        program.dispose();
+      },
+    };
+  };
+
+  return {
+    name: NAME,
+    precision: 32,
+    compile,
+    upload: (host) => {
+      requireReady();
+      const like = avalOfHost(host);
+      requireFitting(like);
+      const array = acquireArray(pool, arrayBytes(like), layout);
+      writeArray(device, array, toWords(like, flatData(host)), layout);
+      return live.hold(like, array, arrayBytes(like));
+    },
+    download: async (array) => {
+      const handle = live.handleOf(array);
+      gpu.check();
+      const bytes = await readArray(device, handle, arrayBytes(array), layout);
+      gpu.check();
+      return hostOf(array, bytes);
+    },
+    release,
+    memory: live.memory,
+    dispose: async () => {
+      if (disposed) return;
+      disposed = true;
+      live.close();
+      await device.queue.onSubmittedWorkDone();
+      pool.destroy();
+      gpu.destroy();
+    },
+  };
+}
+
+function requireFitting(like: Aval): void {
+  if (sizeOf(like.shape) > LARGEST_POSITION) {
+    throw new FlatloraError(
+      'argument',
+      `${NAME}: ${showAval(like)} has ${sizeOf(like.shape)} elements, more than the 2^31 that kernels can count`,
+    );
+  }
+}
+
+/** What lies in memory, as a host array of the right element type. */
+function hostOf({ shape, dtype }: Aval, bytes: ArrayBuffer): HostArray {
+  const size = sizeOf(shape);
+  if (dtype === 'float') return hostArray(new Float32Array(bytes, 0, size), shape);
+  const out = storage(dtype, size, 32);
+  const words =
+    out.BYTES_PER_ELEMENT === 2
+      ? new Uint16Array(bytes, 0, size)
+      : dtype === 'int'
+        ? new Int32Array(bytes, 0, size)
+        : new Uint32Array(bytes, 0, size);
+  out.set(words);
+  return hostArray(out, shape);
+}

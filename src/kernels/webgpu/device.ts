@@ -1,0 +1,99 @@
+/**
+ * The GPU: the best adapter, a device with all that it offers, and what went wrong with it.
+ *
+ * A device can be lost at any time (a driver's reset, a laptop's other GPU). Nothing can be saved then:
+ * every later call fails with an error that says so, and a new backend can be made.
+ */
+import { FlatloraError } from '../../autodiff/index.js';
+
+const NAME = 'webgpu';
+
+/** Features that are used where they are there. */
+const WANTED = [
+  'subgroups',
+  'shader-f16',
+  'timestamp-query',
+  'chromium-experimental-subgroup-matrix',
+] as const;
+export type Feature = (typeof WANTED)[number];
+
+/** Limits that are raised to what the adapter has. */
+const RAISED = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+] as const;
+
+export interface GpuDevice {
+  readonly device: GPUDevice;
+  readonly features: ReadonlySet<Feature>;
+  /** Whether the adapter is a program, as SwiftShader is. */
+  readonly software: boolean;
+  /** The adapter in a word or two, for people and as a key of what was measured on it. */
+  readonly description: string;
+  /** Throws what went wrong since the last call, and for ever once the device is lost. */
+  readonly check: () => void;
+  readonly destroy: () => void;
+}
+
+/** Whether an adapter is a program rather than a GPU. */
+export const isSoftware = (info: GPUAdapterInfo | undefined): boolean =>
+  (info as { isFallbackAdapter?: boolean } | undefined)?.isFallbackAdapter === true ||
+  /swiftshader|llvmpipe|lavapipe|software/i.test(`${info?.device} ${info?.description}`);
+
+const gpuOfHere = (): GPU | undefined =>
+  (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
+
+/** Why there is no WebGPU here, or `undefined`. */
+export async function webgpuAvailability(): Promise<string | undefined> {
+  const adapter = await gpuOfHere()?.requestAdapter({ powerPreference: 'high-performance' });
+  return adapter ? undefined : 'no WebGPU adapter was found (navigator.gpu gives none)';
+}
+
+/** @throws FlatloraError (rejection) when there is no adapter, or it gives no device. */
+export async function openDevice(): Promise<GpuDevice> {
+  const adapter = await gpuOfHere()?.requestAdapter({ powerPreference: 'high-performance' });
+  if (!adapter) {
+    throw new FlatloraError('backend', `${NAME}: no WebGPU adapter was found`);
+  }
+  const features = WANTED.filter((f) => adapter.features.has(f));
+  const device = await adapter.requestDevice({
+    requiredFeatures: features as GPUFeatureName[],
+    requiredLimits: Object.fromEntries(RAISED.map((name) => [name, adapter.limits[name]])),
+  });
+
+  let lost: FlatloraError | undefined;
+  let failure: FlatloraError | undefined;
+  let destroyed = false;
+  void device.lost.then(({ reason, message }) => {
+    if (destroyed) return;
+    lost = new FlatloraError(
+      'backend',
+      `${NAME}: the device was lost (${reason}: ${message.split('\n')[0]}); make a new backend and resume from the last checkpoint`,
+    );
+  });
+  device.addEventListener('uncapturederror', (event) => {
+    const { error } = event as GPUUncapturedErrorEvent;
+    failure ??= new FlatloraError('backend', `${NAME}: ${error.message.split('\n')[0]}`);
+  });
+  const { info } = adapter;
+  return {
+    device,
+    features: new Set(features),
+    software: isSoftware(info),
+    description: [info?.vendor, info?.architecture, info?.device].filter(Boolean).join(' '),
+    check: () => {
+      if (lost !== undefined) throw lost;
+      const problem = failure;
+      failure = undefined;
+      if (problem !== undefined) throw problem;
+    },
+    destroy: () => {
+      destroyed = true;
+      device.destroy();
+    },
+  };
+}
