@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import {
   concat,
+  constant,
   equal,
   type HostArray,
   hostArray,
@@ -107,6 +108,37 @@ test('a query without keys gets zeros, and sends no gradient and no NaN anywhere
       expect(rows(g, 1, 2).every((x) => x === 0)).toBe(true);
     }
   }
+});
+
+test('with a bias of zeros, which is not fused, results and gradients are the same', () => {
+  fc.assert(
+    fc.property(sizes, fc.boolean(), fc.nat(), (s, causal, bits) => {
+      const { batch, queries, keys, groups, perGroup } = s;
+      const seen = range(batch * keys).map((i) => ((bits >> (i % 30)) & 1) === 1);
+      const zeros = floats(
+        range(groups * perGroup * queries * keys).map(() => 0),
+        [groups * perGroup, queries, keys],
+      );
+      const [fused, composed] = [undefined, zeros].map((bias) =>
+        run(
+          (q: Value, k: Value, v: Value, mask: Value) => {
+            const attend = (a: Value, b: Value, c: Value) =>
+              dotProductAttention(a, b, c, { causal, mask, bias: bias && constant(bias) });
+            const { outputs, pullback } = vjp(attend, q, k, v);
+            return [outputs, pullback(outputs)];
+          },
+          ...qkv(s),
+          bools(seen, [batch, keys]),
+        ),
+      ) as [HostArray[], HostArray[]];
+      fused.forEach((x, i) => {
+        expect(relativeError(toNumbers(x), toNumbers(composed[i] as HostArray))).toBeLessThan(
+          1e-12,
+        );
+      });
+    }),
+    { numRuns: runs(50) },
+  );
 });
 
 test('grouped queries equal attention with the key heads repeated', () => {
