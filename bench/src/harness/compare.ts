@@ -1,0 +1,147 @@
+/**
+ * One case: every engine prepares it and must come to our results; then the engines run in turn,
+ * round after round, and ratios are taken within rounds.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Case } from '../works/work.js';
+import { worstDifference } from './digest.js';
+import type { Job, Spec } from './job.js';
+import type { EngineProcess } from './process.js';
+import { median, pairedRatio, repeatsFor, roundsFor } from './statistics.js';
+
+/** A running engine that takes part. */
+export interface Contestant {
+  readonly name: string;
+  readonly process: EngineProcess;
+}
+
+/** A line of the result: how much longer the peer takes than the subject. */
+export interface Row {
+  readonly work: string;
+  readonly subject: string;
+  readonly peer: string;
+  /** Median of peer's time over subject's, within rounds; above 1 the subject is faster. */
+  readonly ratio: number;
+  /** 10th and 90th percentile of these ratios. */
+  readonly low: number;
+  readonly high: number;
+  /** Median milliseconds. */
+  readonly subjectMs: number;
+  readonly peerMs: number;
+  readonly rounds: number;
+  /** Greatest difference between the peer's results and ours, as a share of their size. */
+  readonly difference: number;
+}
+
+/** An engine that did not do a work, and why. */
+export interface Missing {
+  readonly work: string;
+  readonly peer: string;
+  readonly reason: string;
+}
+
+export interface Timing {
+  /** Shortest sample; shorter works are repeated within one. */
+  readonly sampleMs: number;
+  /** Each engine runs at least this long before it is timed. */
+  readonly warmUpMs: number;
+  /** Time for all rounds of a case. */
+  readonly budgetMs: number;
+  readonly leastRounds: number;
+  readonly mostRounds: number;
+}
+
+/** Between two engines' turns, for threads of the last one that still spin before they sleep. */
+const PAUSE_MS = 15;
+
+/** Engines may differ by more than rounding where each draws noise of its own. */
+const NOISY_TOLERANCE = 0.05;
+
+export interface Entrant extends Contestant {
+  /** The job's key in its process. */
+  readonly runner: string;
+  readonly times: number[];
+  readonly difference: number;
+}
+
+/** Prepares a job in every process; those that fail or come to other results are told with the reason. */
+export async function enter(
+  { work, tolerance }: Pick<Case, 'work' | 'tolerance'>,
+  job: Job<Spec>,
+  subject: Contestant,
+  peers: readonly Contestant[],
+): Promise<{ readonly entrants: readonly Entrant[]; readonly missing: readonly Missing[] }> {
+  const missing: Missing[] = [];
+  const own = await subject.process.prepare(work, job).catch((error: Error) => error);
+  if (own instanceof Error) {
+    return { entrants: [], missing: [{ work, peer: subject.name, reason: own.message }] };
+  }
+  const entrants: Entrant[] = [{ ...subject, runner: work, times: [], difference: 0 }];
+  for (const peer of peers) {
+    const results = await peer.process.prepare(work, job).catch((error: Error) => error);
+    if (results instanceof Error) {
+      missing.push({ work, peer: peer.name, reason: results.message });
+      continue;
+    }
+    const allowed = (name: string) => (name.startsWith('noisy') ? NOISY_TOLERANCE : tolerance);
+    const wrong = Object.keys(own)
+      .map((name) => worstDifference({ [name]: own[name] as never }, results))
+      .find(({ name, difference }) => difference > allowed(name));
+    if (wrong !== undefined) {
+      missing.push({
+        work,
+        peer: peer.name,
+        reason: `its ${wrong.name} differs from ours by ${wrong.difference.toPrecision(2)} of its size (allowed ${allowed(wrong.name)})`,
+      });
+      await peer.process.dispose(work).catch(() => undefined);
+      continue;
+    }
+    const strict = Object.fromEntries(
+      Object.entries(own).filter(([name]) => !name.startsWith('noisy')),
+    );
+    const { difference } = worstDifference(strict, results);
+    entrants.push({ ...peer, runner: work, times: [], difference });
+  }
+  return { entrants, missing };
+}
+
+/** Runs the entrants in turn; fills their times. */
+export async function race(
+  entrants: readonly Entrant[],
+  { sampleMs, warmUpMs, budgetMs, leastRounds, mostRounds }: Timing,
+): Promise<void> {
+  const repeats: number[] = [];
+  let roundMs = 0;
+  for (const { process, runner } of entrants) {
+    // The first run may still compile; the second tells the time.
+    await process.run(runner, 1);
+    const estimate = await process.run(runner, 1);
+    const again = Math.floor(warmUpMs / Math.max(estimate, 1e-3)) - 1;
+    const warm = again >= 1 ? await process.run(runner, Math.min(again, 2000)) : estimate;
+    const count = repeatsFor(warm, sampleMs);
+    repeats.push(count);
+    roundMs += count * warm + PAUSE_MS;
+  }
+  const rounds = roundsFor(roundMs, { budgetMs, least: leastRounds, most: mostRounds });
+  for (let round = 0; round < rounds; round++) {
+    for (const [i, { process, runner, times }] of entrants.entries()) {
+      await sleep(PAUSE_MS);
+      times.push(await process.run(runner, repeats[i] as number));
+    }
+  }
+}
+
+/** Every peer's row against the first entrant. */
+export function rowsOf(work: string, [subject, ...peers]: readonly Entrant[]): readonly Row[] {
+  if (subject === undefined) return [];
+  return peers.map((peer) => ({
+    work,
+    subject: subject.name,
+    peer: peer.name,
+    ...pairedRatio(subject.times, peer.times),
+    subjectMs: median(subject.times),
+    peerMs: median(peer.times),
+    rounds: subject.times.length,
+    difference: peer.difference,
+  }));
+}

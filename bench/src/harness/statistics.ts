@@ -1,0 +1,39 @@
+/** Medians, paired ratios and their spread. */
+
+/** The value below which a share `q` of the numbers lies, between neighbours linear. */
+export function quantile(xs: readonly number[], q: number): number {
+  const sorted = [...xs].sort((a, b) => a - b);
+  const at = q * (sorted.length - 1);
+  const [low, high] = [sorted[Math.floor(at)], sorted[Math.ceil(at)]];
+  if (low === undefined || high === undefined) return Number.NaN;
+  return low + (high - low) * (at - Math.floor(at));
+}
+
+export const median = (xs: readonly number[]): number => quantile(xs, 0.5);
+
+export interface Ratio {
+  readonly ratio: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+/**
+ * Peer's time over the subject's, round by round, so that what slows the machine for a while slows
+ * both: the median of these ratios, their 10th and their 90th percentile.
+ */
+export function pairedRatio(subject: readonly number[], peer: readonly number[]): Ratio {
+  const ratios = subject
+    .slice(0, peer.length)
+    .map((own, round) => (peer[round] as number) / own);
+  return { ratio: median(ratios), low: quantile(ratios, 0.1), high: quantile(ratios, 0.9) };
+}
+
+/** Times to run a job within one sample so that the clock's grain does not show. */
+export const repeatsFor = (estimateMs: number, sampleMs: number): number =>
+  Math.max(1, Math.min(1000, Math.ceil(sampleMs / Math.max(estimateMs, 1e-3))));
+
+/** Rounds that fit a budget, between `least` and `most`. */
+export const roundsFor = (
+  roundMs: number,
+  { budgetMs, least, most }: { budgetMs: number; least: number; most: number },
+): number => Math.max(least, Math.min(most, Math.floor(budgetMs / roundMs)));

@@ -1,0 +1,154 @@
+/**
+ * gpu.js alone in its WebAssembly mode: kernels written by hand, one cell of the result each, as its
+ * documentation teaches. It has neither derivatives nor layers, so of the larger works it does none.
+ */
+import { createRequire } from 'node:module';
+import { GPU, type IKernelRunShortcut } from 'gpu.js';
+import { digestAll } from '../harness/digest.js';
+import type { Engine, Job, MatmulSpec, MlpSpec, Runner, Spec } from '../harness/job.js';
+import { readTensors, type Tensor } from '../harness/tensors.js';
+
+export async function gpujsEngine(): Promise<Engine> {
+  const require = createRequire(import.meta.url);
+  const gpu = new GPU({ mode: 'webasm' as never });
+  return {
+    info: {
+      name: 'gpu.js webasm',
+      version: String(require('gpu.js/package.json').version),
+      threads: 1,
+      note: 'called synchronously',
+    },
+    prepare: async ({ spec, tensors }: Job): Promise<Runner> => {
+      const run = launcher(gpu, spec, readTensors(tensors));
+      return {
+        results: async () => digestAll(run()),
+        run: async () => {
+          run();
+        },
+        dispose: () => undefined,
+      };
+    },
+  };
+}
+
+type Results = Readonly<Record<string, ArrayLike<number>>>;
+
+/** The launch of a work's kernels, one after another. */
+function launcher(gpu: GPU, spec: Spec, inputs: Readonly<Record<string, Tensor>>): () => Results {
+  switch (spec.kind) {
+    case 'matmul':
+      return matmul(gpu, spec, inputs);
+    case 'mlp':
+      return mlp(gpu, spec, inputs);
+    case 'attention':
+    case 'step':
+      throw new Error('gpu.js has no derivatives and no layers; all kernels would be ours');
+  }
+}
+
+/** A kernel's thread, as gpu.js compiles it. */
+interface Thread {
+  readonly thread: { readonly x: number; readonly y: number };
+  readonly constants: Readonly<Record<string, number>>;
+}
+
+/** Strides of the operands, so that every layout is the same kernel. */
+interface Layout {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+}
+
+type Launch = (...args: ArrayLike<number>[]) => ArrayLike<number>;
+
+const flat = (rows: unknown): Float32Array => {
+  const all = rows as readonly Float32Array[];
+  const width = all[0]?.length ?? 0;
+  const out = new Float32Array(all.length * width);
+  all.forEach((row, i) => {
+    out.set(row, i * width);
+  });
+  return out;
+};
+
+/** A·B of flat operands, as a flat result. */
+function product(gpu: GPU, { m, n, k, transposeA, transposeB }: Layout): Launch {
+  const kernel = gpu.createKernel(
+    function (this: Thread, a: number[], b: number[]): number {
+      let sum = 0;
+      for (let i = 0; i < this.constants.k!; i++) {
+        sum +=
+          a[this.thread.y * this.constants.aRow! + i * this.constants.aStep!]! *
+          b[this.thread.x * this.constants.bColumn! + i * this.constants.bStep!]!;
+      }
+      return sum;
+    } as never,
+    {
+      output: [n, m],
+      constants: {
+        k,
+        aRow: transposeA ? 1 : k,
+        aStep: transposeA ? m : 1,
+        bColumn: transposeB ? k : 1,
+        bStep: transposeB ? 1 : n,
+      },
+      argumentTypes: ['Array', 'Array'],
+    } as never,
+  ) as IKernelRunShortcut;
+  return (a, b) => flat(kernel(a as never, b as never));
+}
+
+const data = (tensor: Tensor | undefined): Float32Array => tensor?.data as Float32Array;
+
+function matmul(gpu: GPU, spec: MatmulSpec, { a, b }: Readonly<Record<string, Tensor>>) {
+  const multiply = product(gpu, spec);
+  return () => ({ product: multiply(data(a), data(b)) });
+}
+
+function mlp(gpu: GPU, { rows, width, hidden }: MlpSpec, inputs: Readonly<Record<string, Tensor>>) {
+  const [x, w1, b1] = [data(inputs.x), data(inputs.w1), data(inputs.b1)];
+  const [w2, b2, target] = [data(inputs.w2), data(inputs.b2), data(inputs.target)];
+  const nt = { transposeA: false, transposeB: true };
+  const nn = { transposeA: false, transposeB: false };
+  const tn = { transposeA: true, transposeB: false };
+  const up = product(gpu, { m: rows, n: hidden, k: width, ...nt });
+  const down = product(gpu, { m: rows, n: width, k: hidden, ...nt });
+  const hiddenGradient = product(gpu, { m: rows, n: hidden, k: width, ...nn });
+  const inputGradient = product(gpu, { m: rows, n: width, k: hidden, ...nn });
+  const w1Gradient = product(gpu, { m: hidden, n: width, k: rows, ...tn });
+  const w2Gradient = product(gpu, { m: width, n: hidden, k: rows, ...tn });
+  // What is not a product is a loop in JavaScript: it is a hundredth of the work.
+  return () => {
+    const h = Float32Array.from(up(x, w1), (value, i) =>
+      Math.max(0, value + (b1[i % hidden] as number)),
+    );
+    const size = rows * width;
+    let loss = 0;
+    const dy = Float32Array.from(down(h, w2), (value, i) => {
+      const error = value + (b2[i % width] as number) - (target[i] as number);
+      loss += error * error;
+      return (2 * error) / size;
+    });
+    const dh = Float32Array.from(hiddenGradient(dy, w2), (value, i) =>
+      (h[i] as number) > 0 ? value : 0,
+    );
+    return {
+      loss: [loss / size],
+      x: inputGradient(dh, w1),
+      w1: w1Gradient(dh, x),
+      b1: columnSums(dh, hidden),
+      w2: w2Gradient(dy, h),
+      b2: columnSums(dy, width),
+    };
+  };
+}
+
+function columnSums(matrix: Float32Array, columns: number): Float32Array {
+  const sums = new Float32Array(columns);
+  for (let i = 0; i < matrix.length; i++) {
+    sums[i % columns] = (sums[i % columns] as number) + (matrix[i] as number);
+  }
+  return sums;
+}

@@ -1,0 +1,20 @@
+/** Numbers for people. */
+
+/** Three significant digits, without an exponent for what people measure. */
+export const short = (x: number): string =>
+  !Number.isFinite(x)
+    ? String(x)
+    : Math.abs(x) >= 100
+      ? x.toFixed(0)
+      : x.toPrecision(3);
+
+export const milliseconds = (ms: number): string =>
+  ms < 1 ? `${short(1000 * ms)} µs` : ms < 10_000 ? `${short(ms)} ms` : `${short(ms / 1000)} s`;
+
+export const percent = (share: number): string => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+
+/** `1 min 20 s` */
+export const duration = (seconds: number): string =>
+  seconds < 60
+    ? `${Math.round(seconds)} s`
+    : `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;

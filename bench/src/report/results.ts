@@ -1,0 +1,145 @@
+/** Everything that a run of the benchmark found, and its text. */
+import type { Missing, Row } from '../harness/compare.js';
+import type { EngineInfo } from '../harness/job.js';
+import { milliseconds, percent, short } from './numbers.js';
+import { table } from './table.js';
+
+/** A measured limit of the machine. */
+export interface Peak {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: 'GFLOP/s' | 'GB/s';
+}
+
+/** A work's operations, by which a time becomes a rate. */
+export interface WorkFacts {
+  readonly work: string;
+  readonly about: string;
+  readonly flops: number;
+}
+
+export interface Machine {
+  readonly cpu: string;
+  readonly threads: number;
+  readonly node: string;
+  readonly platform: string;
+}
+
+/** How something grows: times at sizes. */
+export interface Growth {
+  readonly what: string;
+  readonly unit: string;
+  readonly points: readonly { readonly size: number; readonly value: number }[];
+  /** Steepness on logarithmic scales: 1 is linear. */
+  readonly exponent: number;
+}
+
+export interface Results {
+  readonly machine: Machine;
+  readonly engines: readonly EngineInfo[];
+  readonly peaks: readonly Peak[];
+  readonly works: readonly WorkFacts[];
+  readonly rows: readonly Row[];
+  readonly missing: readonly Missing[];
+  readonly growth: readonly Growth[];
+  /** What a reader should know of this run, such as that it was a quick one. */
+  readonly notes: readonly string[];
+}
+
+/** The greatest rate that was measured: what fractions are taken of. */
+export const limitOf = (peaks: readonly Peak[]): Peak | undefined =>
+  peaks
+    .filter(({ unit }) => unit === 'GFLOP/s')
+    .reduce<Peak | undefined>(
+      (best, peak) => (best === undefined || peak.value > best.value ? peak : best),
+      undefined,
+    );
+
+const rate = (flops: number, ms: number): number => flops / ms / 1e6;
+
+/** One row of the table per engine and work: the subject first, then its peers. */
+function speedRows({ rows, works, peaks }: Results): readonly (readonly string[])[] {
+  const limit = limitOf(peaks);
+  const speed = (work: string, ms: number): readonly [string, string] => {
+    const flops = works.find((facts) => facts.work === work)?.flops;
+    if (flops === undefined) return ['', ''];
+    const gflops = rate(flops, ms);
+    return [short(gflops), limit === undefined ? '' : percent(gflops / limit.value)];
+  };
+  const lines: (readonly string[])[] = [];
+  rows.forEach((row, i) => {
+    const first = rows[i - 1]?.work !== row.work || rows[i - 1]?.subject !== row.subject;
+    if (first) {
+      const own = speed(row.work, row.subjectMs);
+      lines.push([row.work, row.subject, milliseconds(row.subjectMs), ...own, '', '']);
+    }
+    const spread = `${short(row.low)}–${short(row.high)}`;
+    lines.push([
+      '',
+      row.peer,
+      milliseconds(row.peerMs),
+      ...speed(row.work, row.peerMs),
+      `${short(row.ratio)}×`,
+      spread,
+    ]);
+  });
+  return lines;
+}
+
+export function resultsText(results: Results): string {
+  const { machine, engines, peaks, missing, growth, notes } = results;
+  const limit = limitOf(peaks);
+  const sections = [
+    `${machine.cpu}, ${machine.threads} threads, Node ${machine.node}, ${machine.platform}`,
+    table(
+      ['engine', 'version', 'threads', ''],
+      engines.map((e) => [e.name, e.version, String(e.threads ?? '–'), e.note ?? '']),
+      4,
+    ),
+    ...(peaks.length === 0
+      ? []
+      : [
+          table(
+            ['limit of the machine', 'measured'],
+            peaks.map(({ name, value, unit }) => [name, `${short(value)} ${unit}`]),
+          ),
+        ]),
+    ...(results.rows.length === 0
+      ? []
+      : [
+          table(
+            [
+              'work',
+              'engine',
+              'time',
+              'GFLOP/s',
+              'of limit',
+              'slower than flatlora by',
+              '10–90 %',
+            ],
+            speedRows(results),
+            2,
+          ),
+        ]),
+    ...(limit === undefined || results.rows.length === 0
+      ? []
+      : [`Limit: ${limit.name}, ${short(limit.value)} GFLOP/s.`]),
+    ...growth.map(growthText),
+    ...(missing.length === 0
+      ? []
+      : [
+          table(
+            ['not measured', 'engine', 'why'],
+            missing.map(({ work, peer, reason }) => [work, peer, reason]),
+            3,
+          ),
+        ]),
+    ...notes,
+  ];
+  return sections.join('\n\n');
+}
+
+const growthText = ({ what, unit, points, exponent }: Growth): string => {
+  const values = points.map(({ size, value }) => `${size}: ${short(value)} ${unit}`).join(', ');
+  return `${what}: ${values}; grows as size^${exponent.toFixed(2)}`;
+};
