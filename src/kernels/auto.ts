@@ -19,6 +19,7 @@ import type { Backend } from './backend.js';
 import { evaluate } from './compile.js';
 import { gpujsBackend } from './gpujs/backend.js';
 import { referenceBackend } from './reference/backend.js';
+import { wasmBackend } from './wasm/backend.js';
 import { webgpuBackend } from './webgpu/backend.js';
 
 /** The backends, fastest first as far as one can say without measuring. */
@@ -26,6 +27,7 @@ const MAKERS: Readonly<Record<string, () => Promise<Backend>>> = {
   webgpu: () => webgpuBackend(),
   'gpujs-webgpu': () => gpujsBackend('webgpu'),
   'gpujs-webasm': () => gpujsBackend('webasm'),
+  wasm: () => wasmBackend(),
   'gpujs-webgl2': () => gpujsBackend('webgl2'),
   'gpujs-cpu': () => gpujsBackend('cpu'),
   reference: async () => referenceBackend(),

@@ -12,6 +12,7 @@ import {
   treeLeaves,
   unflatten,
 } from '../autodiff/index.js';
+import type { KernelTime } from './profile.js';
 
 /** An array on a device. Only its backend knows what `handle` is. */
 export interface DeviceArray extends Aval {
@@ -32,6 +33,15 @@ export interface Executable {
     inputs: readonly DeviceArray[],
     donated: readonly boolean[],
   ) => Promise<readonly DeviceArray[]>;
+  /**
+   * Runs the program kernel by kernel and tells what each costs, on backends that can; the inputs stay
+   * the caller's, the outputs are dropped.
+   * @param repeats runs of which the medians are taken, after one that does not count; 5 by default.
+   */
+  readonly profile?: (
+    inputs: readonly DeviceArray[],
+    repeats?: number,
+  ) => Promise<readonly KernelTime[]>;
   /** The program as the backend runs it, for people. */
   readonly describe: () => string;
   /** Frees what the program holds (kernels, constants). */

@@ -7,6 +7,7 @@ import {
   aval,
   avalOfHost,
   FlatloraError,
+  type Flattened,
   flatten,
   floats,
   type HostArray,
@@ -29,6 +30,7 @@ import {
   isDeviceArray,
   release,
 } from './backend.js';
+import type { KernelTime } from './profile.js';
 
 /** What programs take as a leaf: data on the host, on the device, or a number. */
 export type Argument = HostArray | DeviceArray | number;
@@ -46,6 +48,11 @@ export interface Program<Args extends readonly unknown[], Out> {
   (...args: { [K in keyof Args]: unknown }): Promise<MapLeaves<Out, DeviceArray>>;
   /** The compiled program for these arguments, as text. */
   readonly describe: (...args: { [K in keyof Args]: unknown }) => Promise<string>;
+  /**
+   * How long each kernel takes for these arguments, which stay the caller's: see `printProfile`.
+   * @throws FlatloraError (rejection) on backends that cannot tell.
+   */
+  readonly profile: (...args: { [K in keyof Args]: unknown }) => Promise<readonly KernelTime[]>;
   /** Frees all compiled programs. */
   readonly dispose: () => Promise<void>;
 }
@@ -106,21 +113,45 @@ export function compile<Args extends readonly unknown[], Out>(
     return { trees, compiled };
   };
 
-  const program = async (...args: readonly unknown[]) => {
-    const { trees, compiled } = compiledFor(args);
-    const { executable, outShape } = await compiled;
-    // Host leaves are uploaded for this call only, and handed over like donated ones.
-    const donated: boolean[] = [];
-    const inputs = trees.flatMap((t, i) =>
+  /** The arguments on the device. Host leaves are uploaded, and are `ours` to give away. */
+  const placed = (trees: readonly Flattened<Argument>[]) => {
+    const ours: boolean[] = [];
+    const inputs = trees.flatMap((t) =>
       t.leaves.map((leaf) => {
-        donated.push(!isDeviceArray(leaf) || donate.includes(i));
+        ours.push(!isDeviceArray(leaf));
         if (isDeviceArray(leaf)) return leaf;
         return backend.upload(typeof leaf === 'number' ? floats([leaf], []) : leaf);
       }),
     );
+    return { inputs, ours };
+  };
+
+  const program = async (...args: readonly unknown[]) => {
+    const { trees, compiled } = compiledFor(args);
+    const { executable, outShape } = await compiled;
+    const { inputs, ours } = placed(trees);
+    const given = trees.flatMap((t, i) => t.leaves.map(() => donate.includes(i)));
+    const donated = given.map((isGiven, i) => isGiven || ours[i] === true);
     return unflatten(outShape, await executable.run(inputs, donated));
   };
+  const profile = async (...args: readonly unknown[]) => {
+    const { trees, compiled } = compiledFor(args);
+    const { executable } = await compiled;
+    if (executable.profile === undefined) {
+      throw new FlatloraError('backend', `profile: ${backend.name} cannot time single kernels`);
+    }
+    const { inputs, ours } = placed(trees);
+    try {
+      return await executable.profile(inputs);
+    } finally {
+      release(
+        backend,
+        inputs.filter((_, i) => ours[i]),
+      );
+    }
+  };
   return Object.assign(program, {
+    profile,
     describe: async (...args: readonly unknown[]) =>
       (await compiledFor(args).compiled).executable.describe(),
     dispose: async () => {

@@ -5,6 +5,8 @@ export * from './compile.js';
 export * from './gpujs/backend.js';
 export type { GpuJsMode } from './gpujs/math.js';
 export * from './inline.js';
+export { chromeTrace, type KernelTime, printProfile } from './profile.js';
 export * from './reference/backend.js';
 export * from './runner.js';
+export { type WasmOptions, wasmBackend } from './wasm/backend.js';
 export { type WebgpuOptions, webgpuBackend } from './webgpu/backend.js';

@@ -2,7 +2,7 @@
  * Where a plan's intermediates lie in one block of memory, and which outputs may take the memory of an
  * input that the caller gives away. Both follow from the plan alone and serve any backend.
  */
-import { type Aval, isHalf, sizeOf, type Var } from '../../autodiff/index.js';
+import { type Aval, isHalf, showAval, sizeOf, type Var } from '../../autodiff/index.js';
 import { type Kernel, nodesOf } from './expression.js';
 import { joint } from './lower.js';
 import type { Plan } from './plan.js';
@@ -10,6 +10,21 @@ import { positionKey } from './position.js';
 
 /** Bytes of an array as kernels hold it: 2 an element in half precision, else 4. */
 export const bytesOf = ({ shape, dtype }: Aval): number => sizeOf(shape) * (isHalf(dtype) ? 2 : 4);
+
+/** Bytes for people: 512 B, 1.5 KB, 2.1 GB. */
+export function showBytes(bytes: number): string {
+  const unit = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), 3);
+  const value = bytes / 1000 ** unit;
+  return `${unit === 0 ? value : value.toFixed(value < 10 ? 2 : 1)} ${['B', 'KB', 'MB', 'GB'][unit]}`;
+}
+
+/** The largest buffers of a plan, for errors: `b7 float[4096,4096] 67.1 MB, …`. */
+export const largestBuffers = (plan: Plan, count = 3): string =>
+  [...plan.inputs, ...plan.constants.map((c) => c.variable), ...plan.kernels.map((k) => k.output)]
+    .sort((a, b) => bytesOf(b) - bytesOf(a))
+    .slice(0, count)
+    .map((v) => `b${v.id} ${showAval(v)} ${showBytes(bytesOf(v))}`)
+    .join(', ');
 
 /** When an intermediate is needed, and where it lies. */
 export interface Place {
