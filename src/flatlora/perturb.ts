@@ -20,6 +20,7 @@ import {
   asOperator,
   FlatloraError,
   foldInTraced,
+  type HalfPrecision,
   isValue,
   type LinearOperator,
   lift,
@@ -29,6 +30,7 @@ import {
   normal,
   type Operand,
   reshape,
+  roundTo,
   showShape,
   sqrt,
   stopGradient,
@@ -89,6 +91,14 @@ export const plusNoise = (weight: Weight, delta: MadeOnDemand, recompute = false
   if (isValue(weight)) return add(weight, madeDelta(delta));
   return weight.plus(recompute ? delta : madeDelta(delta));
 };
+
+/**
+ * A weight rounded to half precision, an array for an array, an operator for an operator. Its
+ * derivative is that of the weight: the rounding is passed straight through (Bengio et al.,
+ * "Estimating or propagating gradients through stochastic neurons", 2013).
+ */
+export const rounded = (weight: Weight, precision: HalfPrecision): Weight =>
+  isValue(weight) ? roundTo(weight, precision) : weight.rounded(precision);
 
 /**
  * The noise for what is no matrix (biases, norm scales, class tokens): ε_i ~ N(0, σ²·w_i²), the
