@@ -6,14 +6,22 @@ import { createInterface } from 'node:readline';
 import { performance } from 'node:perf_hooks';
 import type { Engine, Runner } from './harness/job.js';
 import { REPLY_MARK, type Reply, type Request } from './harness/process.js';
+import { provideIteratorHelpers, provideWorkers } from './peers/webPlatform.js';
 
 /** Each peer's module is loaded in its own process only. */
 const ENGINES: Readonly<Record<string, (options: EngineOptions) => Promise<Engine>>> = {
   flatlora: async (options) => (await import('./peers/flatlora.js')).flatloraEngine(options),
   tfjs: async () => (await import('./peers/tfjs.js')).tfjsEngine(),
-  jaxjs: async () => (await import('./peers/jaxjs.js')).jaxjsEngine({ threads: 1 }),
-  'jaxjs-threads': async (options) =>
-    (await import('./peers/jaxjs.js')).jaxjsEngine({ threads: options.threads }),
+  jaxjs: async () => {
+    provideIteratorHelpers();
+    return (await import('./peers/jaxjs.js')).jaxjsEngine({ threads: 1 });
+  },
+  'jaxjs-threads': async ({ threads }) => {
+    provideIteratorHelpers();
+    // It looks for Workers while it loads.
+    provideWorkers(threads);
+    return (await import('./peers/jaxjs.js')).jaxjsEngine({ threads });
+  },
   gpujs: async () => (await import('./peers/gpujs.js')).gpujsEngine(),
 };
 

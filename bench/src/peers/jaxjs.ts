@@ -10,12 +10,10 @@ import { digestAll } from '../harness/digest.js';
 import type { AttentionSpec, Digests, Engine, Job, MatmulSpec, Runner } from '../harness/job.js';
 import { readTensors } from '../harness/tensors.js';
 import { jaxjsStep } from './jaxjsStep.js';
-import { provideWorkers } from './webWorkers.js';
 
 export type Arrays = Readonly<Record<string, np.Array>>;
 
 export async function jaxjsEngine({ threads }: { readonly threads: number }): Promise<Engine> {
-  if (threads > 1) provideWorkers(threads);
   await init('wasm');
   return {
     info: {

@@ -1,5 +1,5 @@
 /** TensorFlow.js on its WebAssembly backend: SIMD, and in Node one thread. */
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import { digestAll } from '../harness/digest.js';
 import type { AttentionSpec, Digests, Engine, Job, MatmulSpec, Runner } from '../harness/job.js';

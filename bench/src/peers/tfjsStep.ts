@@ -1,5 +1,5 @@
 /** A LoRA or Flat-LoRA training step in TensorFlow.js. */
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs';
 import type { Runner, StepSpec } from '../harness/job.js';
 import { firstSteps, type StepReport, strengthAt } from '../harness/steps.js';
 import { withPrefix } from '../harness/tensors.js';

@@ -1,4 +1,4 @@
-/** The little of the Web's `Worker` that jax-js needs, on Node's worker threads. */
+/** What jax-js expects of a browser or a newer Node: Workers, and iterators with `map` and `filter`. */
 import { resolveObjectURL } from 'node:buffer';
 import { Worker as NodeWorker } from 'node:worker_threads';
 
@@ -25,7 +25,7 @@ class WebWorker {
     const worker = new NodeWorker(PRELUDE + source, { eval: true });
     worker.unref();
     worker.on('message', (data) => this.onmessage?.({ data }));
-    worker.on('error', (error) => this.onerror?.({ message: error.message }));
+    worker.on('error', (error: Error) => this.onerror?.({ message: error.message }));
     return worker;
   }
 
@@ -40,5 +40,19 @@ export function provideWorkers(threads: number): void {
   Object.defineProperty(globalThis, 'navigator', {
     value: { hardwareConcurrency: threads },
     configurable: true,
+  });
+}
+
+/** Gives iterators `map` and `filter` where the engine has none (Node before 22). */
+export function provideIteratorHelpers(): void {
+  const iterators = Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]()));
+  if ('map' in iterators) return;
+  Object.assign(iterators, {
+    *map<T, U>(this: Iterable<T>, f: (x: T) => U): Iterable<U> {
+      for (const x of this) yield f(x);
+    },
+    *filter<T>(this: Iterable<T>, keeps: (x: T) => boolean): Iterable<T> {
+      for (const x of this) if (keeps(x)) yield x;
+    },
   });
 }
