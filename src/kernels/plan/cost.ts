@@ -1,7 +1,9 @@
 /** What kernels cost at least: operations on floats, and bytes moved from and to memory. */
 import { isHalf, sizeOf } from '../../autodiff/index.js';
+import type { AttentionKernel } from './attention.js';
 import { type Expression, type Kernel, parts } from './expression.js';
 import { bytesOf } from './memory.js';
+import type { AnyKernel } from './plan.js';
 import type { Position } from './position.js';
 import { loopsOfPosition } from './product.js';
 
@@ -39,8 +41,26 @@ function ownPositions(e: Expression): readonly Position[] {
   }
 }
 
+/**
+ * Attention: the products, and four operations a score (scale, exponential, maximum, sum). The
+ * backward pass makes the scores again, and four more products.
+ */
+function attentionCost(kernel: AttentionKernel): Cost {
+  const { batch, rows, columns, depth, width, reads, outputs } = kernel;
+  const scores = [...batch, rows, columns].reduce((n, v) => n * v.size, 1);
+  const terms =
+    kernel.kind === 'attention' ? depth.size + width.size : 3 * depth.size + 2 * width.size;
+  return {
+    flops: scores * (2 * terms + 4),
+    bytes: [...reads, ...outputs].reduce((n, v) => n + bytesOf(v), 0),
+  };
+}
+
 /** The cost of one kernel. */
-export function kernelCost({ output, axes, body }: Kernel): Cost {
+export const kernelCost = (kernel: AnyKernel): Cost =>
+  'kind' in kernel ? attentionCost(kernel) : expressionCost(kernel);
+
+function expressionCost({ output, axes, body }: Kernel): Cost {
   const sizes = new Map(axes.map((a) => [a.name, a.size]));
   const loops = new Map<Expression, Names>();
   const read = new Map<number, { elements: number; bytes: number; perElement: number }>();

@@ -3,9 +3,9 @@
  * input that the caller gives away. Both follow from the plan alone and serve any backend.
  */
 import { type Aval, isHalf, showAval, sizeOf, type Var } from '../../autodiff/index.js';
-import { type Kernel, nodesOf } from './expression.js';
+import { nodesOf } from './expression.js';
 import { joint } from './lower.js';
-import type { Plan } from './plan.js';
+import { type AnyKernel, outputsOf, type Plan } from './plan.js';
 import { positionKey } from './position.js';
 
 /** Bytes of an array as kernels hold it: 2 an element in half precision, else 4. */
@@ -19,8 +19,8 @@ export function showBytes(bytes: number): string {
 }
 
 /** The largest buffers of a plan, for errors: `b7 float[4096,4096] 67.1 MB, …`. */
-export const largestBuffers = (plan: Plan, count = 3): string =>
-  [...plan.inputs, ...plan.constants.map((c) => c.variable), ...plan.kernels.map((k) => k.output)]
+export const largestBuffers = (plan: Plan<AnyKernel>, count = 3): string =>
+  [...plan.inputs, ...plan.constants.map((c) => c.variable), ...plan.kernels.flatMap(outputsOf)]
     .sort((a, b) => bytesOf(b) - bytesOf(a))
     .slice(0, count)
     .map((v) => `b${v.id} ${showAval(v)} ${showBytes(bytesOf(v))}`)
@@ -54,23 +54,21 @@ export interface PlacementOptions {
 type Interval = Omit<Place, 'offset'>;
 
 /** The intermediates that a plan writes, each with its life. */
-function intervalsOf({ kernels, outputs, dies }: Plan): Interval[] {
+function intervalsOf({ kernels, outputs, dies }: Plan<AnyKernel>): Interval[] {
   const last = new Map<number, number>();
   dies.forEach((gone, i) => {
     for (const v of gone) last.set(v.id, i);
   });
   const kept = new Set(outputs.map((v) => v.id));
-  return kernels.flatMap(({ output }, first) =>
-    kept.has(output.id)
-      ? []
-      : [
-          {
-            variable: output,
-            bytes: bytesOf(output),
-            first,
-            last: last.get(output.id) ?? kernels.length - 1,
-          },
-        ],
+  return kernels.flatMap((kernel, first) =>
+    outputsOf(kernel)
+      .filter((v) => !kept.has(v.id))
+      .map((variable) => ({
+        variable,
+        bytes: bytesOf(variable),
+        first,
+        last: last.get(variable.id) ?? kernels.length - 1,
+      })),
   );
 }
 
@@ -118,7 +116,10 @@ function greatestSum(intervals: readonly Interval[], kernels: number): number {
  * smallest block is NP-hard; the better of two orders (largest first, first written first) is within
  * a few percent of the bound for training steps.
  */
-export function placeIntermediates(plan: Plan, options: PlacementOptions = {}): Placement {
+export function placeIntermediates(
+  plan: Plan<AnyKernel>,
+  options: PlacementOptions = {},
+): Placement {
   const intervals = intervalsOf(plan);
   const bySize = [...intervals].sort((a, b) => b.bytes - a.bytes || a.first - b.first);
   const [best] = [bySize, intervals]
@@ -136,8 +137,10 @@ export function placeIntermediates(plan: Plan, options: PlacementOptions = {}): 
  * input's element at its own position only. Of a kernel with a loop inside the latter is not
  * believed: a backend may keep partial sums in the output while it still needs the input.
  */
-function mayOverwrite({ output, body, axes, reads }: Kernel, input: Var): boolean {
-  if (reads.every((v) => v.id !== input.id)) return true;
+function mayOverwrite(kernel: AnyKernel, input: Var): boolean {
+  if (kernel.reads.every((v) => v.id !== input.id)) return true;
+  if ('kind' in kernel) return false;
+  const { output, body, axes } = kernel;
   if (isHalf(input.dtype) !== isHalf(output.dtype)) return false;
   const own = positionKey(joint(axes));
   return nodesOf(body).every(
@@ -153,18 +156,20 @@ function mayOverwrite({ output, body, axes, reads }: Kernel, input: Var): boolea
  * the same size, read by no later kernel, read by the output's own kernel at the element's own
  * position only, and taken by no other output.
  */
-export function inPlaceOutputs(plan: Plan): readonly (number | undefined)[] {
+export function inPlaceOutputs(plan: Plan<AnyKernel>): readonly (number | undefined)[] {
   const { kernels, inputs, outputs } = plan;
   const lastRead = new Map<number, number>();
   kernels.forEach(({ reads }, i) => {
     for (const v of reads) lastRead.set(v.id, i);
   });
-  const writer = new Map(kernels.map((k, i) => [k.output.id, i]));
+  const writer = new Map(kernels.flatMap((k, i) => outputsOf(k).map((v) => [v.id, i])));
   const taken = new Set<number>();
-  const take = (output: Var, suits: (kernel: Kernel, input: Var) => boolean) => {
+  const take = (output: Var, suits: (kernel: AnyKernel, input: Var) => boolean) => {
     const at = writer.get(output.id);
     if (at === undefined) return undefined;
-    const kernel = kernels[at] as Kernel;
+    const kernel = kernels[at] as AnyKernel;
+    // A constant that is a result may be there before its kernel's turn.
+    if (kernel.reads.some((v) => v.id === output.id)) return undefined;
     const found = inputs.findIndex(
       (input, i) =>
         !taken.has(i) &&

@@ -5,7 +5,6 @@
 import {
   type Equation,
   type HostArray,
-  showAval,
   sizeOf,
   type Tape,
   type Var,
@@ -17,6 +16,8 @@ import { type FusionLimits, storedVariables } from './fuse.js';
 import { cutLoop, cutOf, elementOf, joint } from './lower.js';
 import { hasDivision, type LoopVariable, ofAtom, unflatten } from './position.js';
 import { prepare } from './prepare.js';
+
+export { printPlan } from './print.js';
 
 export interface Constant {
   readonly variable: Var;
@@ -124,21 +125,4 @@ export function planTape(
     kernels,
     dies,
   };
-}
-
-/** A plan as text: one line a kernel. */
-export function printPlan({ kernels, constants }: Plan<AnyKernel>): string {
-  const bytes = (v: Var) => 4 * sizeOf(v.shape);
-  const moved = kernels
-    .flatMap((k) => [...outputsOf(k), ...k.reads])
-    .reduce((sum, v) => sum + bytes(v), 0);
-  const line = (k: AnyKernel): string => {
-    const filled = outputsOf(k).map((v) => `b${v.id}: ${showAval(v)}`);
-    const from = [...('kind' in k ? [k.kind] : []), ...k.reads.map((v) => `b${v.id}`)];
-    return `${filled.join(', ')} <- ${from.join(' ')}`;
-  };
-  return [
-    `${kernels.length} kernels, ${constants.length} constants, ${moved} bytes moved at least`,
-    ...kernels.map(line),
-  ].join('\n');
 }

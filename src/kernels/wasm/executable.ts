@@ -42,7 +42,7 @@ export async function createExecutable(
   const module = await WebAssembly.compile(code.bytes as Uint8Array<ArrayBuffer>);
   live.requireOpen();
   const program = residentProgram(premises, plan, code, module);
-  live.count(plan.constants.length, program.constantBytes);
+  live.count(program.constantCount, program.constantBytes);
   const inPlace = inPlaceOutputs(plan);
   let ended = false;
 
@@ -144,7 +144,7 @@ export async function createExecutable(
     dispose: () => {
       if (ended) return;
       ended = true;
-      live.count(-plan.constants.length, -program.constantBytes);
+      live.count(-program.constantCount, -program.constantBytes);
       queue.afterwards(program.dispose);
     },
   };

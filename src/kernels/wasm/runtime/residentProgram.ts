@@ -34,6 +34,7 @@ export interface ResidentProgram {
   readonly time: () => Promise<readonly number[]>;
   /** Gives its memory back; not while it runs. */
   readonly dispose: () => void;
+  readonly constantCount: number;
   readonly constantBytes: number;
   /** Bytes of intermediates and scratch while it runs. */
   readonly workspaceBytes: number;
@@ -74,7 +75,11 @@ export function residentProgram(
   };
   frameView().fill(0);
   frameView()[FRAME.normalTable] = normalTable;
-  for (const { variable, value } of plan.constants) {
+  // A constant that is a result needs no memory of its own: each run writes it where it goes.
+  const results = new Map(plan.outputs.map((v, i) => [v.id, i]));
+  const constants = plan.constants.filter((c) => !results.has(c.variable.id));
+  const constantResults = plan.constants.filter((c) => results.has(c.variable.id));
+  for (const { variable, value } of constants) {
     const address = own(bytesOf(variable), `constant b${variable.id}`);
     memory.write(address, flatData(value), variable.dtype);
     point(frameView(), variable, address);
@@ -109,6 +114,10 @@ export function residentProgram(
       plan.outputs.forEach((v, i) => {
         point(words, v, outputs[i] as number);
       });
+      for (const { variable, value } of constantResults) {
+        const address = outputs[results.get(variable.id) as number] as number;
+        memory.write(address, flatData(value), variable.dtype);
+      }
     },
     run: () => threads.run(job),
     time: () => threads.time(job),
@@ -117,7 +126,8 @@ export function residentProgram(
       owned.forEach(memory.free);
       workspace.drop(workspaceBytes);
     },
-    constantBytes: plan.constants.reduce((n, c) => n + bytesOf(c.variable), 0),
+    constantCount: constants.length,
+    constantBytes: constants.reduce((n, c) => n + bytesOf(c.variable), 0),
     workspaceBytes,
   };
 }
