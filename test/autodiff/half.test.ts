@@ -30,6 +30,7 @@ import {
   roundTo,
   roundToHalf,
   select,
+  simplify,
   slice,
   toFloat,
   toHalf,
@@ -38,6 +39,7 @@ import {
   type Value,
   vmap,
 } from '../../src/autodiff/index.js';
+import { interpret } from '../../src/kernels/reference/backend.js';
 import { numbers, run } from '../support/numeric.js';
 
 const FORMATS: readonly HalfPrecision[] = ['bfloat16', 'float16'];
@@ -209,6 +211,18 @@ describe.each(FORMATS)('%s', (precision) => {
     expect(numbers(grad(rounded), x)).toEqual([1, 1]);
     const half = toHalf(x, precision);
     expect(() => run(grad(stored), half)).toThrow(`is ${precision}, expected float`);
+  });
+
+  test('simplified, rows are taken before they are widened', () => {
+    const table = toHalf(floats([1, 2, 3, 4, 5, 6], [3, 2]), precision);
+    const f = (x: Value) => gather(convert(x, 'float'), ints([2, 9, 0]));
+    const tape = simplify(trace(f, table));
+    expect(printTape(tape).split('\n').slice(2)).toEqual([
+      `c: ${precision}[3,2] = gather a b`,
+      'd: float[3,2] = convert{dtype=float} c',
+      'return d',
+    ]);
+    expect([...flatData(interpret(tape, [table])[0] as HostArray)]).toEqual([5, 6, 0, 0, 1, 2]);
   });
 
   test('tapes print the dtype, and a scalar as its number', () => {
