@@ -4,7 +4,7 @@
  * - a long sum into few elements becomes two shorter ones (more threads, less rounding);
  * - a concatenation of many arrays becomes a tree of concatenations of few;
  * - where a backend asks for it, a long product becomes a sum of shorter ones;
- * - an output that is an input or another output becomes a copy.
+ * - an output that is an input, a constant or another output becomes a copy.
  */
 import {
   add,
@@ -126,7 +126,8 @@ export function prepare(tape: Tape, { maxReads, longestProduct }: FusionLimits):
   const taken = new Set<Value>(inputs);
   const outputs = tape.outputs.map((v) => {
     const value = lookUp(values, v);
-    const own = taken.has(value) ? bind(stopGradientPrimitive, [value], {}) : value;
+    const isConstant = value.source?.primitive.name === 'constant';
+    const own = taken.has(value) || isConstant ? bind(stopGradientPrimitive, [value], {}) : value;
     taken.add(own);
     return own;
   });

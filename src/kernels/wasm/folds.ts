@@ -50,8 +50,10 @@ function stepOf(fold: 'sum' | 'max', dtype: DType) {
 export function emitFold(nest: Nest, e: Fold, value: ValueEmitter): Lanes {
   const dtype = dtypeOf(e.body) ?? 'float';
   const [last] = e.loops.slice(-1);
+  if (last === undefined) {
+    return e.fold === 'argmax' ? [nest.writer.define('v128', words(0))] : value(e.body, dtype);
+  }
   if (e.fold === 'argmax') return emitArgmax(nest, e, value, dtype);
-  if (last === undefined) return value(e.body, dtype);
   if (nest.variesIn(e)) return emitAcross(nest, e, value, dtype);
   return last.size < 4
     ? nest.withVector(undefined, () => emitAcross(nest, e, value, dtype))

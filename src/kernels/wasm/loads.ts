@@ -1,5 +1,6 @@
 /** Elements of buffers in vectors: neighbours at once, one for all lanes, or lane by lane. */
 import { type DType, isHalf, sizeOf, type Var } from '../../autodiff/index.js';
+import type { Expression } from '../plan/expression.js';
 import { bounds, type Position } from '../plan/position.js';
 import type { Code } from './encoding.js';
 import { get, i32, i32x4, v128 } from './instructions.js';
@@ -34,6 +35,8 @@ function scattered(addresses: readonly Code[], dtype: DType): Code {
       v128.loadSplat(addresses[0] as Code),
     );
 }
+
+type Gather = Extract<Expression, { kind: 'gather' }>;
 
 /** The loads of one function whose buffers' addresses are in locals. */
 export function createLoads(nest: Nest, pointerOf: (buffer: Var) => Local) {
@@ -92,41 +95,39 @@ export function createLoads(nest: Nest, pointerOf: (buffer: Var) => Local) {
   };
 
   /** The element `row · width + at`, 0 where the row is outside the buffer. */
-  const gather = (buffer: Var, row: Lanes, rows: number, width: number, at: Position): Lanes => {
+  const gather = ({ buffer, rows, width, at }: Gather, row: Lanes, rowVaries: boolean): Lanes => {
     const pointer = pointerOf(buffer);
-    const bytes = bytesOf(buffer.dtype);
+    const { dtype } = buffer;
+    const bytes = bytesOf(dtype);
     const bound = v128.words([rows, rows, rows, rows]);
-    const safe = row.map((r) =>
-      define('v128', i32x4.minU(get(r), i32x4.sub(bound, v128.words([1, 1, 1, 1])))),
-    );
-    const masked = (text: Code, u: number): Local =>
-      define(
-        'v128',
-        asRead(
-          v128.and(text, i32x4.ltU(get(row[Math.min(u, row.length - 1)] as Local), bound)),
-          buffer.dtype,
-        ),
-      );
-    const rowIndex = (lane: number): Local =>
-      define('i32', i32.mul(i32x4.lane(get(safe[lane >> 2] as Local), lane & 3), i32.const(width)));
-    if (row.length === 1 && nest.stride(at) !== undefined && (nest.stride(at) as number) <= 1) {
-      const start = define(
-        'i32',
-        addressOf(pointer, define('i32', i32.add(get(rowIndex(0)), get(nest.index(at)))), bytes),
-      );
-      if (nest.stride(at) === 0) return [masked(broadcast(get(start), buffer.dtype), 0)];
-      return Array.from({ length: nest.unroll() }, (_, u) =>
-        masked(neighbours(get(start), buffer.dtype, u), u),
-      );
+    const last = v128.words([rows - 1, rows - 1, rows - 1, rows - 1]);
+    const safe = row.map((r) => define('v128', i32x4.minU(get(r), last)));
+    const masked = (text: Code, u: number): Local => {
+      const own = get(row[rowVaries ? u : 0] as Local);
+      return define('v128', asRead(v128.and(text, i32x4.ltU(own, bound)), dtype));
+    };
+    const startOf = (lane: number): Code => {
+      const own = rowVaries ? lane : 0;
+      const inRow = i32x4.lane(get(safe[own >> 2] as Local), own & 3);
+      const index = i32.add(i32.mul(inRow, i32.const(width)), get(nest.index(at, lane)));
+      return i32.add(get(pointer), i32.mul(index, i32.const(bytes)));
+    };
+    const vectors = Array.from({ length: nest.unroll() }, (_, u) => u);
+    const stride = nest.stride(at);
+    if (!rowVaries && stride === 0) return [masked(broadcast(startOf(0), dtype), 0)];
+    if (!rowVaries && stride === 1) {
+      const start = define('i32', startOf(0));
+      return vectors.map((u) => masked(neighbours(get(start), dtype, u), u));
     }
-    return Array.from({ length: nest.unroll() }, (_, u) => {
-      const addresses = [0, 1, 2, 3].map((lane) => {
-        const base = rowIndex(row.length === 1 ? 0 : 4 * u + lane);
-        const index = define('i32', i32.add(get(base), get(nest.index(at, 4 * u + lane))));
-        return addressOf(pointer, index, bytes);
-      });
-      return masked(scattered(addresses, buffer.dtype), u);
-    });
+    return vectors.map((u) =>
+      masked(
+        scattered(
+          [0, 1, 2, 3].map((lane) => startOf(4 * u + lane)),
+          dtype,
+        ),
+        u,
+      ),
+    );
   };
 
   return { load, gather };

@@ -27,34 +27,42 @@ const polynomial = (x: Code, coefficients: readonly number[], { madd }: MathScop
 /** 2ⁿ for whole n within −126 … 127, given as integers. */
 const powerOfTwo = (n: Code): Code => i32x4.shl(i32x4.add(n, words(127)), 23);
 
-/** eˣ = 2ⁿ·eʳ with |r| ≤ ½ ln 2; the power in two factors, so that results below 2⁻¹²⁶ come out too. */
-export const exp: MathFunction = (given, scope) => {
+/**
+ * eˣ = 2ⁿ·eʳ with |r| ≤ ½ ln 2; the power in two factors, so that results below 2⁻¹²⁶ come out too.
+ * @param rest added to x where x is known better than in one number; small.
+ */
+export function exp(given: Code, scope: MathScope, rest?: Code): Code {
   const { keep, madd } = scope;
   const x = keep(f32x4.min(splat(89), f32x4.max(splat(-104), given)));
-  const n = keep(f32x4.nearest(f32x4.mul(x, splat(Math.LOG2E))));
-  const r = keep(madd(n, splat(2.12194440054e-4), madd(n, splat(-0.693359375), x)));
+  const whole = rest === undefined ? x : f32x4.add(x, rest);
+  const n = keep(f32x4.nearest(f32x4.mul(whole, splat(Math.LOG2E))));
+  const reduced = madd(n, splat(-LN2_LOW), madd(n, splat(-LN2_HIGH), x));
+  const r = keep(rest === undefined ? reduced : f32x4.add(reduced, rest));
   const series = polynomial(
     r,
     [0.50000001201, 0.16666665459, 0.041665795894, 8.3334519073e-3, 1.3981999507e-3, 1.98756915e-4],
     scope,
   );
   const p = keep(f32x4.add(madd(f32x4.mul(r, r), series, r), splat(1)));
-  const whole = keep(i32x4.fromFloat(n));
-  const half = keep(i32x4.shrS(whole, 1));
-  return f32x4.mul(f32x4.mul(p, powerOfTwo(half)), powerOfTwo(i32x4.sub(whole, half)));
-};
+  const power = keep(i32x4.fromFloat(n));
+  const half = keep(i32x4.shrS(power, 1));
+  return f32x4.mul(f32x4.mul(p, powerOfTwo(half)), powerOfTwo(i32x4.sub(power, half)));
+}
 
-/** ln x: exponent and mantissa apart; −∞ at 0, NaN below. */
-export const log: MathFunction = (given, scope) => {
+/** ln 2 in two parts; whole numbers times the first are exact. */
+const LN2_HIGH = 0.693359375;
+const LN2_LOW = -2.12194440054e-4;
+
+/** ln x as whole · LN2_HIGH + rest, for 0 < x < ∞. */
+function logParts(x: Code, scope: MathScope): { readonly whole: Code; readonly rest: Code } {
   const { keep, madd } = scope;
-  const x = keep(given);
   const small = keep(f32x4.lt(x, splat(2 ** -126)));
   const bits = keep(v128.choose(small, f32x4.mul(x, splat(2 ** 23)), x));
   const exponent = i32x4.sub(v128.and(i32x4.shrU(bits, 23), words(255)), words(126));
   const mantissa = keep(v128.or(v128.and(bits, words(0x7fffff)), words(0x3f000000)));
   const low = keep(f32x4.lt(mantissa, splat(Math.SQRT1_2)));
   const shifted = f32x4.sub(f32x4.fromInt(exponent), v128.and(small, splat(23)));
-  const e = keep(f32x4.sub(shifted, v128.and(low, splat(1))));
+  const whole = keep(f32x4.sub(shifted, v128.and(low, splat(1))));
   const m = keep(f32x4.sub(f32x4.add(mantissa, v128.and(low, mantissa)), splat(1)));
   const z = keep(f32x4.mul(m, m));
   const series = polynomial(
@@ -65,12 +73,17 @@ export const log: MathFunction = (given, scope) => {
     ],
     scope,
   );
-  const tail = madd(
-    z,
-    splat(-0.5),
-    madd(e, splat(-2.1219444e-4), f32x4.mul(f32x4.mul(m, z), series)),
-  );
-  const finite = keep(madd(e, splat(0.693359375), f32x4.add(m, tail)));
+  const cubic = f32x4.mul(f32x4.mul(m, z), series);
+  const tail = madd(z, splat(-0.5), madd(whole, splat(LN2_LOW), cubic));
+  return { whole, rest: f32x4.add(m, tail) };
+}
+
+/** ln x: exponent and mantissa apart; −∞ at 0, NaN below. */
+export const log: MathFunction = (given, scope) => {
+  const { keep, madd } = scope;
+  const x = keep(given);
+  const { whole, rest } = logParts(x, scope);
+  const finite = keep(madd(whole, splat(LN2_HIGH), rest));
   const atInfinity = v128.choose(f32x4.eq(x, splat(Number.POSITIVE_INFINITY)), x, finite);
   const atZero = v128.choose(f32x4.eq(x, splat(0)), splat(Number.NEGATIVE_INFINITY), atInfinity);
   return v128.choose(f32x4.ge(x, splat(0)), atZero, NAN);
@@ -137,11 +150,41 @@ const sine =
 export const sin = sine(0);
 export const cos = sine(1);
 
+/** A float32 as the sum of two of at most 12 bits, whose products are exact (Dekker, 1971). */
+function split(x: Code, { keep }: MathScope): readonly [Code, Code] {
+  const scaled = keep(f32x4.mul(x, splat(4097)));
+  const high = keep(f32x4.sub(scaled, f32x4.sub(scaled, x)));
+  return [high, keep(f32x4.sub(x, high))];
+}
+
+/**
+ * |x|^y as e^(y·ln |x|), the product of y and the logarithm's greater part with its rounding error:
+ * without it the error would grow with the size of the exponent. NaN where something is infinite.
+ */
+function accuratePower(size: Code, y: Code, scope: MathScope): Code {
+  const { keep, madd } = scope;
+  const { whole, rest } = logParts(size, scope);
+  const [w, r] = [keep(f32x4.mul(whole, splat(LN2_HIGH))), keep(rest)];
+  const product = keep(f32x4.mul(y, w));
+  const [yHigh, yLow] = split(y, scope);
+  const [wHigh, wLow] = split(w, scope);
+  const cross = f32x4.add(f32x4.mul(yHigh, wLow), f32x4.mul(yLow, wHigh));
+  const exact = f32x4.add(f32x4.sub(f32x4.mul(yHigh, wHigh), product), cross);
+  const error = keep(f32x4.add(exact, f32x4.mul(yLow, wLow)));
+  return exp(product, scope, keep(madd(y, r, error)));
+}
+
 /** x^y; a negative base with a whole exponent keeps its sign, with another gives NaN. */
 export function pow(givenX: Code, givenY: Code, scope: MathScope): Code {
   const { keep } = scope;
   const [x, y] = [keep(givenX), keep(givenY)];
-  const size = keep(exp(keep(f32x4.mul(y, keep(log(keep(f32x4.abs(x)), scope)))), scope));
+  const magnitude = keep(f32x4.abs(x));
+  const simple = keep(exp(keep(f32x4.mul(y, keep(log(magnitude, scope)))), scope));
+  const accurate = keep(accuratePower(magnitude, y, scope));
+  const positive = f32x4.gt(magnitude, splat(0));
+  const finite = f32x4.lt(magnitude, splat(Number.POSITIVE_INFINITY));
+  const usable = v128.and(v128.and(positive, finite), f32x4.eq(accurate, accurate));
+  const size = keep(v128.choose(usable, accurate, simple));
   const half = keep(f32x4.mul(y, splat(0.5)));
   const whole = f32x4.eq(f32x4.floor(y), y);
   const isOdd = v128.and(whole, f32x4.ne(f32x4.floor(half), half));

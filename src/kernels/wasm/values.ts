@@ -3,7 +3,7 @@
  * them; a value is one vector where it does not vary along the nest's vector variable, and one for
  * every four of its elements where it does. Floats and integers are 32 bits a lane, bools masks.
  */
-import type { DType, Var } from '../../autodiff/index.js';
+import { type DType, halfBits, isHalf, type Var } from '../../autodiff/index.js';
 import type { Condition, Expression, KeyWords } from '../plan/expression.js';
 import { bounds, type Position } from '../plan/position.js';
 import { arithmetic } from './arithmetic.js';
@@ -85,12 +85,13 @@ export function createValues(context: ValueContext): ValueEmitter {
       case 'load':
         return load(e.buffer, e.at);
       case 'gather':
-        return gather(e.buffer, value(e.row, 'int'), e.rows, e.width, e.at);
+        return gather(e, value(e.row, 'int'), nest.variesIn(e.row));
       case 'apply':
         return applied(e);
       case 'guard': {
         const own = dtypeOf(e) ?? dtype;
         const masks = e.conditions.flatMap(mask);
+        if (masks.length === 0) return value(e.inside, own);
         const operands = [value(e.inside, own), value(e.outside, own), ...masks];
         return each(operands, ([x, y, ...all]) =>
           v128.choose(
@@ -121,7 +122,7 @@ export function createValues(context: ValueContext): ValueEmitter {
     return each(operands, (parts) => code(parts, { ...scope, from, to: e.dtype }));
   };
 
-  /** Whether a position lies in a range, as masks; none where that is certain. */
+  /** Whether a position lies in a range, as masks to be met together; none where it is certain. */
   const mask = ({ at, low, high, step }: Condition): Lanes[] => {
     const [least, greatest] = bounds(at);
     const tests: Lanes[] = [];
@@ -145,7 +146,7 @@ export function createValues(context: ValueContext): ValueEmitter {
         : [define('v128', i32x4.splat(get(rest(0))))];
       tests.push(each([lanes], ([x]) => i32x4.eq(x as Code, splat(0))));
     }
-    return tests.length > 0 ? tests : [[define('v128', splat(-1))]];
+    return tests;
   };
 
   // ---------------------------------------------------------------- random words
@@ -235,6 +236,7 @@ export function createValues(context: ValueContext): ValueEmitter {
 
 function constant(value: number, dtype: DType): Code {
   if (dtype === 'float') return f32x4.splat(value);
+  if (isHalf(dtype)) return v128.words([0, 0, 0, 0].map(() => halfBits(value, dtype)));
   const word = dtype === 'bool' ? (value !== 0 ? -1 : 0) : value;
   return v128.words([word, word, word, word]);
 }
