@@ -4,6 +4,7 @@ import {
   gpujsAvailability,
   gpujsBackend,
   referenceBackend,
+  wasmBackend,
   webgpuBackend,
 } from '../../src/kernels/index.js';
 import { provideNodeWebgpu } from '../../src/kernels/nodeWebgpu.js';
@@ -33,6 +34,7 @@ export const testBackends = (): readonly TestBackend[] => [
   { name: 'reference', tolerance: 1e-10, open: async () => referenceBackend() },
   { name: 'gpujs-cpu', tolerance: FLOAT32, open: () => gpujsBackend('cpu') },
   { name: 'gpujs-webasm', tolerance: FLOAT32, open: () => gpujsBackend('webasm') },
+  { name: 'wasm', tolerance: FLOAT32, open: () => wasmBackend() },
   ...(webgpuMissing === undefined || webgpuIsRequired
     ? [
         { name: 'gpujs-webgpu', tolerance: FLOAT32, open: () => gpujsBackend('webgpu') },
