@@ -35,6 +35,8 @@ const NAME = 'webgpu';
 
 /** Positions in arrays are 32-bit integers. */
 const LARGEST_POSITION = 2 ** 31 - 1;
+/** Arithmetic up to this cost is done while a product copies its operands (`plan/fuse.ts`). */
+const OPERAND_COST = 12;
 /** Bytes of buffers that wait for their next use. */
 const IDLE_BYTES = 2 ** 30;
 /** Programs that may wait in the GPU's queue; then the host waits, too. */
@@ -89,9 +91,18 @@ function backendOn(gpu: GpuDevice, { bindingBytes }: WebgpuOptions): Backend {
     requireReady();
     const plan = planTape(tape, {
       maxReads: Math.min(12, device.limits.maxStorageBuffersPerShaderStage - 2),
+      operandCost: OPERAND_COST,
     });
     for (const v of [...plan.inputs, ...plan.kernels.map((k) => k.output)]) requireFitting(v);
-    const steps = stepsOf(plan, layout);
+    const steps = stepsOf(plan, {
+      layout,
+      limits: {
+        lanes: device.limits.maxComputeInvocationsPerWorkgroup,
+        workgroupBytes: device.limits.maxComputeWorkgroupStorageSize,
+      },
+      precision: 'f32',
+      choose: (_, [first]) => first,
+    });
     const program = await buildProgram(machine, plan, steps);
     gpu.check();
     live.count(program.constantCount, program.constantBytes);
@@ -120,7 +131,7 @@ function backendOn(gpu: GpuDevice, { bindingBytes }: WebgpuOptions): Backend {
           printPlan(plan),
           ...steps.map(
             ({ code }) =>
-              `// b${code.output.id} of (${code.reads.map((v) => `b${v.id}`).join(', ')}), ${code.workgroups} workgroups\n${code.source}`,
+              `// ${code.outputs.map((v) => `b${v.id}`).join(', ')} of (${code.reads.map((v) => `b${v.id}`).join(', ')}), ${code.workgroups} workgroups\n${code.source}`,
           ),
         ].join('\n\n'),
       dispose: () => {

@@ -5,7 +5,8 @@
  * serve many intermediates, and the memory of donated inputs what is computed after their last use.
  */
 import { FlatloraError, flatData, showAval, sizeOf, type Var } from '../../autodiff/index.js';
-import type { Plan } from '../plan/plan.js';
+import { largestBuffers } from '../plan/memory.js';
+import { type AnyKernel, outputsOf, type Plan } from '../plan/plan.js';
 import type { GpuDevice } from './device.js';
 import { acquireArray, type GpuArray, writeArray } from './memory.js';
 import type { Pipelines } from './pipelines.js';
@@ -60,20 +61,9 @@ export const dispatchOf = (workgroups: number): readonly [number, number] =>
     ? [workgroups, 1]
     : [MOST_WORKGROUPS, Math.ceil(workgroups / MOST_WORKGROUPS)];
 
-/** The greatest buffers of a plan, for errors of memory. */
-function largestBuffers(plan: Plan): string {
-  const all = [...plan.inputs, ...plan.constants.map((c) => c.variable)];
-  const variables = [...all, ...plan.kernels.map((k) => k.output)];
-  return variables
-    .sort((a, b) => arrayBytes(b) - arrayBytes(a))
-    .slice(0, 3)
-    .map((v) => `${showAval(v)} (${(arrayBytes(v) / 2 ** 20).toFixed(1)} MiB)`)
-    .join(', ');
-}
-
 export async function buildProgram(
   machine: Machine,
-  plan: Plan,
+  plan: Plan<AnyKernel>,
   steps: readonly Step[],
 ): Promise<WebgpuProgram> {
   const { gpu, pool, pipelines, layout, table } = machine;
@@ -83,7 +73,7 @@ export async function buildProgram(
     if (code.written + code.read > mostBindings) {
       throw new FlatloraError(
         'memory',
-        `webgpu: a kernel that makes ${showAval(code.output)} needs ${code.written + code.read} bindings of at most ${layout.pieceBytes} bytes, this device has ${mostBindings}`,
+        `webgpu: a kernel that makes ${code.outputs.map(showAval).join()} needs ${code.written + code.read} bindings of at most ${layout.pieceBytes} bytes, this device has ${mostBindings}`,
       );
     }
   }
@@ -96,10 +86,15 @@ export async function buildProgram(
     return { variable, array };
   });
   const constantArrays = new Map(constants.map((c) => [c.variable.id, c.array]));
+  // Kernels of several outputs count as several.
+  const wholePlan = {
+    ...plan,
+    kernels: plan.kernels.flatMap(outputsOf).map((output) => ({ output })),
+  };
   const shortOfMemory = (detail: string) =>
     new FlatloraError(
       'memory',
-      `webgpu: the device is out of memory (${detail.split('\n')[0]}); largest buffers of the program: ${largestBuffers(plan)}`,
+      `webgpu: the device is out of memory (${detail.split('\n')[0]}); its largest buffers are ${largestBuffers(wholePlan as unknown as Plan)}`,
     );
   const missing = await pool.shortage();
   if (missing !== undefined) {
@@ -135,13 +130,20 @@ export async function buildProgram(
       return fresh;
     };
     const used = steps.map(({ code, dies }, i) => {
-      const array = piecesOf(arrayBytes(code.output), layout).map(take);
-      arrays.set(code.output.id, array);
-      bytes += arrayBytes(code.output);
+      const filled = code.outputs.map((v) => {
+        const array = piecesOf(arrayBytes(v), layout).map(take);
+        arrays.set(v.id, array);
+        bytes += arrayBytes(v);
+        return array;
+      });
       most = Math.max(most, bytes);
-      const bound = [...array, ...code.reads.flatMap(read), ...(code.usesNormalTable ? table : [])];
+      const bound = [
+        ...filled.flat(),
+        ...code.reads.flatMap(read),
+        ...(code.usesNormalTable ? table : []),
+      ];
       for (const v of dies) {
-        free.push(...(arrays.get(v.id) as GpuArray));
+        free.push(...(arrays.get(v.id) ?? []));
         bytes -= arrayBytes(v);
       }
       for (const input of dying.get(i) ?? []) {
@@ -208,7 +210,7 @@ export async function buildProgram(
 
 /** By step: the donated inputs that nothing reads after it. */
 function donatedDeaths(
-  plan: Plan,
+  plan: Plan<AnyKernel>,
   inputs: readonly GpuArray[],
   donated: readonly boolean[],
   lastReader: ReadonlyMap<number, number>,

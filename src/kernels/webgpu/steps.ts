@@ -1,11 +1,97 @@
 /** From the kernels of a plan to the kernels that are launched. */
+import { sizeOf, type Var } from '../../autodiff/index.js';
+import { buffersOf, type Expression, type Kernel } from '../plan/expression.js';
+import { joint } from '../plan/lower.js';
 import type { Plan } from '../plan/plan.js';
+import { fixed, type LoopVariable, ofAtom, plus, times } from '../plan/position.js';
+import { type Fold, productKernelOf } from '../plan/product.js';
+import { type ProductPlan, productPlanOf, replaceNodes, sizeOfLoops } from './products.js';
 import type { Step } from './program.js';
+import {
+  isWorthTiles,
+  type ProductShape,
+  type TileLimits,
+  type Tiling,
+  tilingsOf,
+} from './tiles.js';
 import type { ArrayLayout } from './wgsl/bindings.js';
 import { printKernel } from './wgsl/kernel.js';
+import { printProduct, type TilePrecision } from './wgsl/product.js';
 
-export const stepsOf = (plan: Plan, layout: ArrayLayout): readonly Step[] =>
-  plan.kernels.map((kernel, i) => ({
-    code: printKernel(kernel, layout),
-    dies: plan.dies[i] ?? [],
-  }));
+/** What decides how kernels are written. */
+export interface StepOptions {
+  readonly layout: ArrayLayout;
+  readonly limits: TileLimits;
+  /** How tiles of products are held. */
+  readonly precision: TilePrecision;
+  /** The tiling for a product, from those that are possible. */
+  readonly choose: (shape: ProductShape, tilings: readonly Tiling[]) => Tiling | undefined;
+}
+
+export const shapeOf = ({ batch, rows, columns, sums }: ProductPlan): ProductShape => ({
+  batch: sizeOfLoops(batch),
+  rows: sizeOfLoops(rows),
+  columns: sizeOfLoops(columns),
+  terms: Math.max(...sums.map((s) => sizeOfLoops(s.contracted))),
+  products: sums.length,
+});
+
+/** The launches of a product that is summed up in parts: the parts, and what adds them up. */
+function inParts(kernel: Kernel, parts: Var, { parts: count }: Tiling): Kernel {
+  const outputs = sizeOf(kernel.output.shape);
+  const part: LoopVariable = { kind: 'loop', name: 'part', size: count };
+  const folds = productKernelOf(kernel)?.products.map((p) => p.fold) ?? [];
+  const joined = folds.map((fold, s): readonly [Expression, Fold] => [
+    fold,
+    {
+      kind: 'fold',
+      fold: 'sum',
+      loops: [part],
+      body: {
+        kind: 'load',
+        buffer: parts,
+        at: plus(
+          plus(fixed(s * count * outputs), times(ofAtom(part), outputs)),
+          joint(kernel.axes),
+        ),
+      },
+    },
+  ]);
+  const body = replaceNodes(kernel.body, new Map(joined));
+  return { ...kernel, body, reads: buffersOf(body) };
+}
+
+/** The launches of one kernel; `scratch` makes a buffer of its own. */
+function launchesOf(
+  kernel: Kernel,
+  { layout, limits, precision, choose }: StepOptions,
+  scratch: (size: number) => Var,
+): readonly Step[] {
+  const product = productPlanOf(kernel);
+  const shape = product && shapeOf(product);
+  const tiling = shape && isWorthTiles(shape) ? choose(shape, tilingsOf(shape, limits)) : undefined;
+  if (product === undefined || tiling === undefined) {
+    return [{ code: printKernel(kernel, layout), dies: [] }];
+  }
+  if (tiling.parts === 1) {
+    return [{ code: printProduct(product, tiling, kernel.output, layout, precision), dies: [] }];
+  }
+  const parts = scratch(product.sums.length * tiling.parts * sizeOf(kernel.output.shape));
+  return [
+    { code: printProduct(product, tiling, parts, layout, precision), dies: [] },
+    { code: printKernel(inParts(kernel, parts, tiling), layout), dies: [parts] },
+  ];
+}
+
+export function stepsOf(plan: Plan, options: StepOptions): readonly Step[] {
+  // Buffers between the launches of one kernel are numbered downwards from −1.
+  let count = 0;
+  const scratch = (size: number): Var => ({ id: --count, shape: [size], dtype: 'float' });
+  return plan.kernels.flatMap((kernel, i) => {
+    const launches = launchesOf(kernel, options, scratch);
+    const last = launches.length - 1;
+    return launches.map((step, l) =>
+      l === last ? { ...step, dies: [...step.dies, ...(plan.dies[i] ?? [])] } : step,
+    );
+  });
+}

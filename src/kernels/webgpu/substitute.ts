@@ -1,5 +1,6 @@
-/** Replaces loop variables of an expression by positions: to share loops out, and to cut tiles. */
-import type { Condition, Expression, KeyWords } from '../plan/expression.js';
+/** Replaces loop variables of expressions by positions: to share loops out, and to cut tiles. */
+import type { Expression } from '../plan/expression.js';
+import { mapPositions } from '../plan/merge.js';
 import {
   type Atom,
   fixed,
@@ -29,50 +30,32 @@ export function substituteInPosition(at: Position, by: Replacements): Position {
 }
 
 /** An expression with loop variables replaced. What was shared stays shared. */
-export function substitute(body: Expression, by: Replacements): Expression {
-  const known = new Map<Expression, Expression>();
-  const visit = (e: Expression): Expression => {
-    const before = known.get(e);
-    if (before !== undefined) return before;
-    const made = make(e);
-    known.set(e, made);
-    return made;
-  };
-  const position = (at: Position) => substituteInPosition(at, by);
-  const key = ([a, b]: KeyWords): KeyWords => [visit(a), visit(b)];
-  const condition = (c: Condition): Condition => ({ ...c, at: position(c.at) });
-  const make = (e: Expression): Expression => {
-    switch (e.kind) {
-      case 'number':
-        return e;
-      case 'position':
-      case 'load':
-        return { ...e, at: position(e.at) };
-      case 'gather':
-        return { ...e, row: visit(e.row), at: position(e.at) };
-      case 'apply':
-        return { ...e, operands: e.operands.map(visit) };
-      case 'guard':
-        return {
-          ...e,
-          conditions: e.conditions.map(condition),
-          inside: visit(e.inside),
-          outside: visit(e.outside),
-        };
-      case 'fold':
-        return { ...e, body: visit(e.body) };
-      case 'randomWord':
-        return { ...e, key: key(e.key), at: position(e.at) };
-      case 'derivedWord':
-        return { ...e, key: key(e.key), data: visit(e.data), word: position(e.word) };
-    }
-  };
-  return visit(body);
-}
+export const substitute = (body: Expression, by: Replacements): Expression =>
+  mapPositions(body, (p) => substituteInPosition(p, by));
 
 /** Loop variables as parts of one flat position over all of them, the outermost first. */
 export function loopsFrom(loops: readonly LoopVariable[], flat: Position): Replacements {
   const sizes = loops.map((l) => l.size);
   const places = unflatten(sizes, flat);
   return new Map(loops.map((l, i) => [l.name, places[i] as Position]));
+}
+
+/**
+ * As `loopsFrom` for the position `group · count + nth`, a few neighbours to a group. Where the innermost
+ * loop divides into groups, what the neighbours share is the same text for all of them.
+ */
+export function loopsInGroup(
+  loops: readonly LoopVariable[],
+  group: LoopVariable,
+  count: number,
+  nth: number,
+): Replacements {
+  const innermost = loops.at(-1);
+  if (innermost === undefined || innermost.size % count !== 0) {
+    return loopsFrom(loops, plus(times(ofAtom(group), count), fixed(nth)));
+  }
+  const grouped = { ...innermost, size: innermost.size / count };
+  const places = loopsFrom([...loops.slice(0, -1), grouped], ofAtom(group));
+  const inner = places.get(innermost.name) as Position;
+  return new Map([...places, [innermost.name, plus(times(inner, count), fixed(nth))]]);
 }

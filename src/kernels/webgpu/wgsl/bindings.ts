@@ -4,7 +4,8 @@
  * An array longer than one binding may be is held in several buffers ("pieces"), each a binding of its
  * own; functions then pick the piece of an index.
  */
-import { type Aval, type DType, isHalf, range, sizeOf, type Var } from '../../../autodiff/index.js';
+import { type Aval, type DType, isHalf, range, type Var } from '../../../autodiff/index.js';
+import { bytesOf } from '../../plan/memory.js';
 import { type ValueType, valueType } from './types.js';
 import type { Writer } from './writer.js';
 
@@ -13,12 +14,8 @@ export interface ArrayLayout {
   readonly pieceBytes: number;
 }
 
-/** Bytes of an element in memory. */
-export const bytesOf = (dtype: DType): number => (isHalf(dtype) ? 2 : 4);
-
-/** Bytes of an array in memory; half-precision numbers come in pairs. */
-export const arrayBytes = ({ shape, dtype }: Aval): number =>
-  Math.ceil((sizeOf(shape) * bytesOf(dtype)) / 4) * 4;
+/** Bytes of an array in memory, whole words. */
+export const arrayBytes = (like: Aval): number => Math.ceil(bytesOf(like) / 4) * 4;
 
 /** Bytes of each piece of an array. */
 export function piecesOf(bytes: number, { pieceBytes }: ArrayLayout): readonly number[] {
@@ -26,38 +23,42 @@ export function piecesOf(bytes: number, { pieceBytes }: ArrayLayout): readonly n
   return range(count).map((i) => Math.min(pieceBytes, bytes - i * pieceBytes));
 }
 
+/** What is bound to a kernel: arrays that it fills, arrays that it reads, the table of normals. */
 export interface KernelBindings {
-  /** Declarations, in order of binding: pieces of the output, of what is read, then the table. */
+  /** Declarations, in order of binding: pieces of the outputs, of what is read, then the table. */
   readonly declarations: () => readonly string[];
-  readonly element: (buffer: Var, index: string) => string;
-  /** A statement that stores a value at an index. */
-  readonly store: (index: string, value: string) => string;
+  readonly element: (writer: Writer, buffer: Var, index: string) => string;
+  /** A statement that stores a value at an index of an output. */
+  readonly store: (index: string, value: string, output?: number) => string;
   readonly normal: (index: string) => string;
   readonly usesNormalTable: () => boolean;
-  /** How many bindings are written. */
+  /** How many bindings are written, and how many are only read. */
   readonly written: number;
+  readonly read: () => number;
 }
 
 /** In memory a bool is a word, and two half-precision numbers share one. */
 const stored = (dtype: DType): ValueType =>
   dtype === 'bool' || isHalf(dtype) ? 'u32' : valueType(dtype);
 
-/** @param inPlace a buffer that is read and whose memory the output takes over, if any. */
 export function kernelBindings(
-  writer: Writer,
-  output: Var,
+  outputs: readonly Var[],
   reads: readonly Var[],
   layout: ArrayLayout,
-  inPlace?: Var,
 ): KernelBindings {
   const pieces = (v: Var) => piecesOf(arrayBytes(v), layout).length;
-  const apart = reads.filter((v) => v.id !== inPlace?.id);
-  const names = new Map(apart.map((v, i) => [v.id, `b${i}`]));
-  if (inPlace !== undefined) names.set(inPlace.id, 'result');
+  const words = layout.pieceBytes / 4;
+  const names = new Map(reads.map((v, i) => [v.id, `b${i}`]));
+  const results = outputs.map((_, i) => (outputs.length === 1 ? 'result' : `result${i}`));
   let usesTable = false;
   const accessors = new Map<string, string>();
 
-  const ofWord = (dtype: DType, word: (index: string) => string, index: string): string => {
+  const ofWord = (
+    writer: Writer,
+    dtype: DType,
+    word: (index: string) => string,
+    index: string,
+  ): string => {
     if (dtype === 'bool') return `(${word(index)} != 0u)`;
     if (!isHalf(dtype)) return word(index);
     const at = writer.local(index);
@@ -65,11 +66,10 @@ export function kernelBindings(
     return `${widen}(${word(`${at} >> 1u`)}, ${at})`;
   };
 
-  const element = (v: Var, index: string): string => {
+  const element = (writer: Writer, v: Var, index: string): string => {
     const name = names.get(v.id) as string;
     const count = pieces(v);
-    if (count === 1) return ofWord(v.dtype, (i) => `${name}[${i}]`, index);
-    const words = layout.pieceBytes / 4;
+    if (count === 1) return ofWord(writer, v.dtype, (i) => `${name}[${i}]`, index);
     accessors.set(
       name,
       [
@@ -81,18 +81,19 @@ export function kernelBindings(
         '}',
       ].join('\n'),
     );
-    return ofWord(v.dtype, (i) => `${name}At(${i})`, index);
+    return ofWord(writer, v.dtype, (i) => `${name}At(${i})`, index);
   };
 
-  const store = (index: string, value: string): string => {
-    const text = output.dtype === 'bool' ? `u32(${value})` : value;
-    const count = pieces(output);
-    if (count === 1) return `result[${index}] = ${text};`;
-    const words = layout.pieceBytes / 4;
+  const store = (index: string, value: string, output = 0): string => {
+    const v = outputs[output] as Var;
+    const name = results[output] as string;
+    const text = v.dtype === 'bool' ? `u32(${value})` : value;
+    const count = pieces(v);
+    if (count === 1) return `${name}[${index}] = ${text};`;
     return range(count)
       .map((p) => {
         const test = p === count - 1 ? '' : `if (${index} < ${(p + 1) * words}) `;
-        return `${test}{ result_${p}[${index} - ${p * words}] = ${text}; }`;
+        return `${test}{ ${name}_${p}[${index} - ${p * words}] = ${text}; }`;
       })
       .join(' else ');
   };
@@ -104,11 +105,12 @@ export function kernelBindings(
         `var<storage, ${access}> ${count === 1 ? name : `${name}_${p}`}: array<${stored(v.dtype)}>;`,
     );
   };
+  const count = (vs: readonly Var[]) => vs.reduce((n, v) => n + pieces(v), 0);
   return {
     declarations: () => [
       ...[
-        ...declare(output, 'result', 'read_write'),
-        ...apart.flatMap((v) => declare(v, names.get(v.id) as string, 'read')),
+        ...outputs.flatMap((v, i) => declare(v, results[i] as string, 'read_write')),
+        ...reads.flatMap((v) => declare(v, names.get(v.id) as string, 'read')),
         ...(usesTable ? ['var<storage, read> normals: array<f32>;'] : []),
       ].map((text, i) => `@group(0) @binding(${i}) ${text}`),
       ...accessors.values(),
@@ -120,6 +122,7 @@ export function kernelBindings(
       return `normals[${index}]`;
     },
     usesNormalTable: () => usesTable,
-    written: pieces(output),
+    written: count(outputs),
+    read: () => count(reads) + (usesTable ? 1 : 0),
   };
 }

@@ -3,12 +3,12 @@
  * the sum or maximum of a long row, a workgroup works on it together, so that neighbours in memory are
  * read at the same time.
  */
-import type { Var } from '../../../autodiff/index.js';
+import { isHalf, type Var } from '../../../autodiff/index.js';
 import { type Expression, type Kernel, parts } from '../../plan/expression.js';
 import { fixed, type LoopVariable, ofAtom, plus, times } from '../../plan/position.js';
 import { outerFolds } from '../../plan/product.js';
 import { loopsFrom, substitute } from '../substitute.js';
-import { type ArrayLayout, bytesOf, kernelBindings } from './bindings.js';
+import { type ArrayLayout, type KernelBindings, kernelBindings } from './bindings.js';
 import { groupFold } from './folds.js';
 import { definitionsOf, type WgslFunction } from './functions.js';
 import { typeFinder, valueType } from './types.js';
@@ -18,9 +18,9 @@ import { createWriter, indent } from './writer.js';
 /** A kernel that is ready to be compiled. */
 export interface KernelCode {
   readonly source: string;
-  /** What is read, in order of its bindings. */
+  /** What is filled and what is read, in order of their bindings. */
+  readonly outputs: readonly Var[];
   readonly reads: readonly Var[];
-  readonly output: Var;
   readonly usesNormalTable: boolean;
   /** Number of bindings that are written, and that are read. */
   readonly written: number;
@@ -83,62 +83,84 @@ function readsRows(body: Expression, innermost: LoopVariable | undefined): boole
   return visit(body);
 }
 
+/** What the parts of a module have in common. */
+export interface ModuleParts {
+  readonly bindings: KernelBindings;
+  /** The functions of `functions.ts` that are called. */
+  readonly called: ReadonlySet<WgslFunction>;
+  /** Further declarations and functions. */
+  readonly definitions: readonly string[];
+  readonly lanes: number;
+  /** Lines of the entry point. */
+  readonly body: readonly string[];
+}
+
+/** A module from its parts, in the order that is easiest to read. */
+export const moduleOf = ({ bindings, called, definitions, lanes, body }: ModuleParts): string =>
+  [
+    ...bindings.declarations(),
+    ...definitionsOf(called),
+    ...definitions,
+    ...entry(lanes),
+    ...indent(body),
+    '}',
+  ].join('\n');
+
 /** A kernel whose invocations are independent, or whose workgroups share their folds. */
-export function printKernel(kernel: Kernel, layout: ArrayLayout, inPlace?: Var): KernelCode {
+export function printKernel(kernel: Kernel, layout: ArrayLayout): KernelCode {
   const called = new Set<WgslFunction>();
   const writer = createWriter(called);
   const { output, axes, reads } = kernel;
-  const bindings = kernelBindings(writer, output, reads, layout, inPlace);
+  const bindings = kernelBindings([output], reads, layout);
   const outputs = axes.reduce((n, a) => n * a.size, 1);
-  const perWord = 4 / bytesOf(output.dtype);
   const together = sharesFolds(kernel);
-  const scope = { writer, element: bindings.element, normal: bindings.normal };
-  const invocations = Math.ceil(outputs / perWord);
+  const scope = { writer, bindings };
+  const invocations = isHalf(output.dtype) ? Math.ceil(outputs / 2) : outputs;
 
-  if (perWord === 1) {
+  writer.line(
+    together ? 'let at = workgroup;' : `let at = workgroup * ${LANES} + i32(lane);`,
+    `if (at >= ${invocations}) { return; }`,
+  );
+  if (isHalf(output.dtype)) {
+    // Two neighbours to a word.
+    const pair: LoopVariable = { kind: 'loop', name: 'at', size: invocations };
+    const bodies = [0, 1].map((nth) =>
+      substitute(kernel.body, loopsFrom(axes, plus(times(ofAtom(pair), 2), fixed(nth)))),
+    );
+    const printer = valuePrinter(scope, bodies);
+    const narrow = writer.call(output.dtype === 'bfloat16' ? 'narrowBfloat16' : 'narrowFloat16');
+    const [low, high] = bodies.map((b) => `${narrow}(${printer.value(b, 'f32')})`);
+    writer.line(bindings.store('at', `${low} | (${high} << 16u)`));
+  } else {
     writer.line(...axesFrom('at', axes));
     const printer = valuePrinter(
       together ? { ...scope, together: { lane: 'lane', size: LANES } } : scope,
       [kernel.body],
     );
     const value = writer.local(printer.value(kernel.body, valueType(output.dtype)));
-    writer.line(
-      together ? `if (lane == 0u) { ${bindings.store('at', value)} }` : bindings.store('at', value),
-    );
-  } else {
-    // Two neighbours to a word.
-    const pair: LoopVariable = { kind: 'loop', name: 'at', size: invocations };
-    const bodies = [0, 1].map((half) => {
-      const flat = plus(times(ofAtom(pair), 2), fixed(half));
-      return substitute(kernel.body, loopsFrom(axes, flat));
-    });
-    const printer = valuePrinter(scope, bodies);
-    const narrow = writer.call(output.dtype === 'bfloat16' ? 'narrowBfloat16' : 'narrowFloat16');
-    const [low, high] = bodies.map((b) => `${narrow}(${printer.value(b, 'f32')})`);
-    writer.line(bindings.store('at', `${low} | (${high} << 16u)`));
+    const store = bindings.store('at', value);
+    writer.line(together ? `if (lane == 0u) { ${store} }` : store);
   }
-  const body = writer.text();
   const kinds = together ? [...new Set(outerFolds(kernel.body).map((f) => f.fold))] : [];
   if (kinds.includes('max')) writer.call('greater');
-  const source = [
-    ...bindings.declarations(),
-    ...definitionsOf(called),
-    ...(together ? [`var<workgroup> partsOfGroup: array<f32, ${LANES}>;`] : []),
-    ...kinds.map((kind) => groupFold(kind as 'sum' | 'max', LANES)),
-    ...entry(LANES),
-    together ? '  let at = workgroup;' : `  let at = workgroup * ${LANES} + i32(lane);`,
-    `  if (at >= ${invocations}) { return; }`,
-    ...indent(body),
-    '}',
-  ].join('\n');
-  const apart = reads.filter((v) => v.id !== inPlace?.id);
   return {
-    source,
-    reads: apart,
-    output,
+    source: moduleOf({
+      bindings,
+      called,
+      definitions: together
+        ? [
+            `var<workgroup> partsOfGroup: array<f32, ${LANES}>;`,
+            ...kinds.map((kind) => groupFold(kind as 'sum' | 'max', LANES)),
+          ]
+        : [],
+      lanes: LANES,
+      body: writer.text(),
+    }),
+    outputs: [output],
+    reads,
     usesNormalTable: bindings.usesNormalTable(),
     written: bindings.written,
-    read: bindings.declarations().filter((d) => d.startsWith('@group')).length - bindings.written,
+    read: bindings.read(),
     workgroups: together ? outputs : Math.ceil(invocations / LANES),
   };
 }

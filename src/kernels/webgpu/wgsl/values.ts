@@ -3,6 +3,7 @@ import { type HalfPrecision, isHalf, type Var } from '../../../autodiff/index.js
 import { type Expression, parts } from '../../plan/expression.js';
 import { type Position, positionKey, quotient } from '../../plan/position.js';
 import { arithmetic } from './arithmetic.js';
+import type { KernelBindings } from './bindings.js';
 import { type FoldPrinter, foldPrinter } from './folds.js';
 import { type PositionPrinter, positionPrinter } from './positions.js';
 import { cast, numberSource, typeFinder, type ValueType, valueType } from './types.js';
@@ -11,13 +12,10 @@ import type { Writer } from './writer.js';
 /** What expressions need of the kernel around them. */
 export interface KernelScope {
   readonly writer: Writer;
-  /** The element of a buffer at an index, as text of its value type. */
-  readonly element: (buffer: Var, index: string) => string;
-  /** An entry of the table of normals. */
-  readonly normal: (index: string) => string;
+  readonly bindings: Pick<KernelBindings, 'element' | 'normal'>;
   /** The invocation's number in its workgroup where a workgroup computes each fold together. */
   readonly together?: { readonly lane: string; readonly size: number };
-  /** Folds that are known by a name already. */
+  /** Expressions that are known by a name already. */
   readonly finished?: ReadonlyMap<Expression, string>;
 }
 
@@ -50,7 +48,9 @@ const holdsFold = (e: Expression): boolean => e.kind === 'fold' || parts(e).some
 
 /** @param bodies the expressions that will be printed, so that what they share is computed once. */
 export function valuePrinter(scope: KernelScope, bodies: readonly Expression[]): ValuePrinter {
-  const { writer, element, normal, together, finished } = scope;
+  const { writer, bindings, together, finished } = scope;
+  const { normal } = bindings;
+  const element = (buffer: Var, index: string) => bindings.element(writer, buffer, index);
   const { remember, local, within, line, fresh } = writer;
   const positions = positionPrinter(writer);
   const { position, guard } = positions;
@@ -59,9 +59,9 @@ export function valuePrinter(scope: KernelScope, bodies: readonly Expression[]):
   const typeOf = (e: Expression): ValueType => find(e) ?? 'f32';
 
   const value = (e: Expression, type: ValueType = typeOf(e)): string => {
-    if (e.kind === 'number') return numberSource(e.value, type, writer);
     const known = finished?.get(e);
     if (known !== undefined) return known;
+    if (e.kind === 'number') return numberSource(e.value, type, writer);
     const once = e.kind === 'fold' || (uses.get(e) ?? 0) > 1;
     return cast(once ? remember(e, () => compute(e)) : compute(e), typeOf(e), type);
   };

@@ -1,0 +1,112 @@
+/** The shapes in which products are cut into tiles, and which of them suits a product. */
+
+/** What one workgroup computes of a product, and how its invocations share it. */
+export interface Tile {
+  /** Outputs of a workgroup. */
+  readonly rows: number;
+  readonly columns: number;
+  /** Outputs of one invocation, held in registers. */
+  readonly rowsEach: number;
+  readonly columnsEach: number;
+  /** Terms that are copied to workgroup memory at a time; a multiple of 4. */
+  readonly depth: number;
+}
+
+/** A tile, and into how many parts the sums are cut, which are added up afterwards. */
+export interface Tiling {
+  readonly tile: Tile;
+  readonly parts: number;
+}
+
+/** What matters for the choice. */
+export interface ProductShape {
+  readonly batch: number;
+  readonly rows: number;
+  readonly columns: number;
+  /** Terms of a sum. */
+  readonly terms: number;
+  /** Sums that one kernel takes together. */
+  readonly products: number;
+}
+
+const tile = (
+  rows: number,
+  columns: number,
+  rowsEach: number,
+  columnsEach: number,
+  depth: number,
+): Tile => ({ rows, columns, rowsEach, columnsEach, depth });
+
+/** From square to skinny: rank-8 adapters make products of eight rows or columns. */
+export const TILES: readonly Tile[] = [
+  tile(128, 128, 8, 8, 16),
+  tile(128, 64, 8, 4, 16),
+  tile(64, 128, 4, 8, 16),
+  tile(64, 64, 4, 4, 16),
+  tile(32, 32, 4, 4, 32),
+  tile(16, 16, 2, 2, 32),
+  tile(128, 8, 4, 1, 16),
+  tile(8, 128, 1, 4, 16),
+  tile(64, 16, 4, 1, 16),
+  tile(16, 64, 1, 4, 16),
+];
+
+export const lanesOf = (t: Tile): number => (t.rows / t.rowsEach) * (t.columns / t.columnsEach);
+
+/** Elements of a row of a tile in workgroup memory, in vectors of 4; odd, so that banks differ. */
+export const pitchOf = (t: Tile): number => t.depth / 4 + 1;
+
+/** Bytes of workgroup memory that a tile takes for one product. */
+export const tileBytes = (t: Tile): number => 16 * (t.rows + t.columns) * pitchOf(t);
+
+export interface TileLimits {
+  readonly lanes: number;
+  readonly workgroupBytes: number;
+}
+
+/** The tiles that a device can run for products of a kernel. */
+export const tilesFor = ({ products }: ProductShape, limits: TileLimits): readonly Tile[] =>
+  TILES.filter(
+    (t) =>
+      lanesOf(t) <= limits.lanes &&
+      tileBytes(t) <= limits.workgroupBytes &&
+      // More sums than registers would spill.
+      t.rowsEach * t.columnsEach * products <= 64,
+  );
+
+/** Workgroups that keep a large GPU busy. */
+const BUSY = 128;
+/** A part of a sum is at least so long. */
+const SHORTEST_PART = 128;
+const MOST_PARTS = 32;
+
+/** About how long a tiling takes: sums of the busiest processor, dearer where registers hold few. */
+function score({ batch, rows, columns, terms }: ProductShape, { tile: t, parts }: Tiling): number {
+  const tiles = batch * Math.ceil(rows / t.rows) * Math.ceil(columns / t.columns) * parts;
+  const rounds = Math.max(1, tiles / BUSY);
+  const perTile =
+    Math.ceil(terms / parts / t.depth) *
+    t.depth *
+    t.rows *
+    t.columns *
+    (1 + 1.5 * (1 / t.rowsEach + 1 / t.columnsEach));
+  // Parts are written, read and added up in a launch of their own.
+  const joining = parts === 1 ? 0 : 20_000 + (8 * parts * batch * rows * columns) / BUSY;
+  return rounds * perTile + joining;
+}
+
+/** All tilings of a product, the most promising first. */
+export function tilingsOf(shape: ProductShape, limits: TileLimits): readonly Tiling[] {
+  const partsOf = [1, 2, 4, 8, 16, MOST_PARTS].filter(
+    (p) => p === 1 || shape.terms / p >= SHORTEST_PART,
+  );
+  return tilesFor(shape, limits)
+    .flatMap((t) => partsOf.map((parts): Tiling => ({ tile: t, parts })))
+    .map((tiling) => ({ tiling, cost: score(shape, tiling) }))
+    .sort((a, b) => a.cost - b.cost)
+    .map(({ tiling }) => tiling);
+}
+
+/** Whether tiles pay at all: shorter or narrower products are as quick an output at a time. */
+export const isWorthTiles = ({ batch, rows, columns, terms }: ProductShape): boolean =>
+  terms >= 8 && Math.min(rows, columns) >= 4 && batch * rows * columns >= 256;
