@@ -28,7 +28,7 @@ import { acquireArray, type GpuArray, readArray, writeArray } from './memory.js'
 import { pipelineCache } from './pipelines.js';
 import { bufferPool } from './pool.js';
 import { buildProgram, type Machine, toWords } from './program.js';
-import { stepsOf } from './steps.js';
+import { type ChooseTiling, stepsOf } from './steps.js';
 import { arrayBytes } from './wgsl/bindings.js';
 
 const NAME = 'webgpu';
@@ -45,6 +45,11 @@ const IN_FLIGHT = 8;
 export interface WebgpuOptions {
   /** Most bytes of one binding; longer arrays are held in several buffers. The device's own by default. */
   readonly bindingBytes?: number;
+  /**
+   * How a product is cut into tiles, of the tilings that the device can run, the most promising first;
+   * `undefined` for no tiles. By default what was measured on the device, or the first.
+   */
+  readonly tiling?: ChooseTiling;
 }
 
 /**
@@ -59,7 +64,7 @@ export async function webgpuBackend(options: WebgpuOptions = {}): Promise<Backen
 /** Multiples of 256 bytes, as bindings want it. */
 const wholePieces = (bytes: number): number => Math.max(256, Math.floor(bytes / 256) * 256);
 
-function backendOn(gpu: GpuDevice, { bindingBytes }: WebgpuOptions): Backend {
+function backendOn(gpu: GpuDevice, { bindingBytes, tiling }: WebgpuOptions): Backend {
   const { device } = gpu;
   const { maxStorageBufferBindingSize, maxBufferSize } = device.limits;
   const greatest = Math.min(maxStorageBufferBindingSize, maxBufferSize);
@@ -101,7 +106,7 @@ function backendOn(gpu: GpuDevice, { bindingBytes }: WebgpuOptions): Backend {
         workgroupBytes: device.limits.maxComputeWorkgroupStorageSize,
       },
       precision: 'f32',
-      choose: (_, [first]) => first,
+      choose: tiling ?? ((_, [first]) => first),
     });
     const program = await buildProgram(machine, plan, steps);
     gpu.check();

@@ -18,14 +18,16 @@ import type { ArrayLayout } from './wgsl/bindings.js';
 import { printKernel } from './wgsl/kernel.js';
 import { printProduct, type TilePrecision } from './wgsl/product.js';
 
+/** The tiling for a product, from those that are possible; `undefined` for none. */
+export type ChooseTiling = (shape: ProductShape, tilings: readonly Tiling[]) => Tiling | undefined;
+
 /** What decides how kernels are written. */
 export interface StepOptions {
   readonly layout: ArrayLayout;
   readonly limits: TileLimits;
   /** How tiles of products are held. */
   readonly precision: TilePrecision;
-  /** The tiling for a product, from those that are possible. */
-  readonly choose: (shape: ProductShape, tilings: readonly Tiling[]) => Tiling | undefined;
+  readonly choose: ChooseTiling;
 }
 
 export const shapeOf = ({ batch, rows, columns, sums }: ProductPlan): ProductShape => ({
