@@ -62,6 +62,8 @@ async function answer(request: Request): Promise<unknown> {
       for (let i = 0; i < request.repeats; i++) await runner.run();
       return (performance.now() - start) / request.repeats;
     }
+    case 'facts':
+      return runnerOf(request.runner).facts?.();
     case 'dispose':
       await runners.get(request.runner)?.dispose();
       runners.delete(request.runner);

@@ -38,6 +38,8 @@ export interface Missing {
   readonly work: string;
   readonly peer: string;
   readonly reason: string;
+  /** Whether the reason is that its results are not ours. */
+  readonly differs?: boolean;
 }
 
 export interface Timing {
@@ -92,6 +94,7 @@ export async function enter(
         work,
         peer: peer.name,
         reason: `its ${wrong.name} differs from ours by ${wrong.difference.toPrecision(2)} of its size (allowed ${allowed(wrong.name)})`,
+        differs: true,
       });
       await peer.process.dispose(work).catch(() => undefined);
       continue;

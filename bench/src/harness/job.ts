@@ -89,12 +89,29 @@ export interface Digest {
 
 export type Digests = Readonly<Record<string, Digest>>;
 
+/** What only flatlora is asked: what its compiler does, and the memory that a step takes. */
+export interface StepFacts {
+  /** Equations of the simplified tape. */
+  readonly equations: number;
+  /** Milliseconds of tracing and simplifying. */
+  readonly traceMs: number;
+  /** Milliseconds of a compilation: tracing, planning, code, the engine's own compiler. */
+  readonly compileMs: number;
+  /** Bytes alive between steps for this job. */
+  readonly liveBytes: number;
+  /** The most that was alive in the process so far, intermediates included. */
+  readonly peakBytes: number;
+  /** What the plan cannot do without: inputs, constants, outputs, and the most that lives at once. */
+  readonly lowerBoundBytes: number | null;
+}
+
 /** One prepared job inside an engine. */
 export interface Runner {
   /** Runs the job and tells its results. For a training step: losses and gradient norms of three. */
   readonly results: () => Promise<Digests>;
   /** Runs the job once more and returns when it is done. */
   readonly run: () => Promise<void>;
+  readonly facts?: () => Promise<StepFacts>;
   readonly dispose: () => Promise<void> | void;
 }
 
@@ -110,11 +127,6 @@ export interface EngineInfo {
 /** What a peer's module exports as `engine`. */
 export interface Engine {
   readonly info: EngineInfo;
-  /** @throws UnsupportedError where the engine lacks something that the job needs. */
+  /** @throws Error where the engine lacks something that the job needs; its message is told to the user. */
   readonly prepare: (job: Job) => Promise<Runner>;
-}
-
-/** The engine cannot do this work; the message says why and is shown to the user. */
-export class UnsupportedError extends Error {
-  override readonly name = 'UnsupportedError';
 }

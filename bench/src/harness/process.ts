@@ -6,7 +6,7 @@
  */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import type { Digests, EngineInfo, Job } from './job.js';
+import type { Digests, EngineInfo, Job, StepFacts } from './job.js';
 
 export const REPLY_MARK = '@reply ';
 
@@ -15,6 +15,7 @@ export type Request =
   | { readonly command: 'hello' }
   | { readonly command: 'prepare'; readonly runner: string; readonly job: Job }
   | { readonly command: 'run'; readonly runner: string; readonly repeats: number }
+  | { readonly command: 'facts'; readonly runner: string }
   | { readonly command: 'dispose'; readonly runner: string };
 
 export interface Reply {
@@ -29,6 +30,7 @@ export interface EngineProcess {
   readonly prepare: (runner: string, job: Job) => Promise<Digests>;
   /** Runs a prepared job and tells milliseconds per run. */
   readonly run: (runner: string, repeats: number) => Promise<number>;
+  readonly facts: (runner: string) => Promise<StepFacts>;
   readonly dispose: (runner: string) => Promise<void>;
   readonly end: () => void;
 }
@@ -96,6 +98,7 @@ export function startEngine({ command, args, env, timeoutMs }: Launch): EnginePr
     hello: async () => (await ask({ command: 'hello' })) as EngineInfo,
     prepare: async (runner, job) => (await ask({ command: 'prepare', runner, job })) as Digests,
     run: async (runner, repeats) => (await ask({ command: 'run', runner, repeats })) as number,
+    facts: async (runner) => (await ask({ command: 'facts', runner })) as StepFacts,
     dispose: async (runner) => {
       await ask({ command: 'dispose', runner });
     },

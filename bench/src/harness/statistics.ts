@@ -37,3 +37,13 @@ export const roundsFor = (
   roundMs: number,
   { budgetMs, least, most }: { budgetMs: number; least: number; most: number },
 ): number => Math.max(least, Math.min(most, Math.floor(budgetMs / roundMs)));
+
+/** Slope of the least-squares line through (log size, log value). */
+export function exponentOf(points: readonly { size: number; value: number }[]): number {
+  const logs = points.map(({ size, value }) => [Math.log(size), Math.log(value)] as const);
+  const mean = (xs: readonly number[]) => xs.reduce((sum, x) => sum + x, 0) / xs.length;
+  const [x0, y0] = [mean(logs.map(([x]) => x)), mean(logs.map(([, y]) => y))];
+  const sum = (f: (x: number, y: number) => number) =>
+    logs.reduce((total, [x, y]) => total + f(x - x0, y - y0), 0);
+  return sum((x, y) => x * y) / sum((x) => x * x);
+}

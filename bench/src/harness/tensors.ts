@@ -1,5 +1,6 @@
 /** Arrays to and from raw files. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TensorFile } from './job.js';
 
@@ -22,6 +23,19 @@ export function writeTensors(
       return [name, { file, shape, dtype: data instanceof Int32Array ? 'int32' : 'float32' }];
     }),
   );
+}
+
+/** Keeps arrays in files for as long as `use` takes. */
+export async function inTemporaryFiles<T>(
+  tensors: Readonly<Record<string, Tensor>>,
+  use: (files: Readonly<Record<string, TensorFile>>) => Promise<T>,
+): Promise<T> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'flatlora-bench-'));
+  try {
+    return await use(writeTensors(folder, tensors));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 export function readTensor({ file, shape, dtype }: TensorFile): Tensor {

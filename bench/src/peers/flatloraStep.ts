@@ -17,13 +17,16 @@ import {
   type NoiseSchedule,
   release,
   select,
+  simplify,
   softmaxCrossEntropy,
+  trace,
   trainStep,
   treeMap,
   type Value,
   visionTransformer,
 } from '../../../dist/index.js';
 import type { Job, Runner, StepSpec } from '../harness/job.js';
+import { planLowerBound } from '../harness/planText.js';
 import { firstSteps, QUIET_STEPS, type StepReport, TARGETS, TOTAL_STEPS } from '../harness/steps.js';
 import { readTensors, withPrefix } from '../harness/tensors.js';
 import { factorsOf, treeOf } from '../harness/tree.js';
@@ -88,6 +91,7 @@ interface Stepped {
 
 export async function prepareStep(job: Job<StepSpec>, backend: Backend): Promise<Runner> {
   const { step, state: start, batch: hostBatch } = stepParts(job);
+  const bytesBefore = backend.memory().bytes;
   const program = compile(step as (...args: unknown[]) => unknown, backend, { donate: [0] });
   const upload = (tree: unknown): unknown => treeMap((x: HostArray) => backend.upload(x), tree);
   let state = upload(start);
@@ -108,6 +112,24 @@ export async function prepareStep(job: Job<StepSpec>, backend: Backend): Promise
     results: () => firstSteps(next),
     run: async () => {
       await next();
+    },
+    facts: async () => {
+      const { bytes, peakBytes } = backend.memory();
+      const startTrace = performance.now();
+      const { equations } = simplify(trace(step as never, start, hostBatch, key(1)));
+      const startCompile = performance.now();
+      const again = compile(step as (...args: unknown[]) => unknown, backend);
+      const text = await again.describe(start, hostBatch, key(1));
+      const end = performance.now();
+      await again.dispose();
+      return {
+        equations: equations.length,
+        traceMs: startCompile - startTrace,
+        compileMs: end - startCompile,
+        liveBytes: bytes - bytesBefore,
+        peakBytes,
+        lowerBoundBytes: planLowerBound(text) ?? null,
+      };
     },
     dispose: async () => {
       release(backend, [state, batch, runKey]);

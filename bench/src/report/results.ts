@@ -46,6 +46,13 @@ export interface Results {
   readonly notes: readonly string[];
 }
 
+/** Of two measurements of the same limits the better of each. */
+export const bestOf = (first: readonly Peak[], second: readonly Peak[]): readonly Peak[] =>
+  second.map((peak) => {
+    const other = first.find(({ name }) => name === peak.name);
+    return other !== undefined && other.value > peak.value ? other : peak;
+  });
+
 /** The greatest rate that was measured: what fractions are taken of. */
 export const limitOf = (peaks: readonly Peak[]): Peak | undefined =>
   peaks

@@ -161,3 +161,18 @@ export function stepCases(effort: Effort): readonly Case[] {
     stepCase('decoder-flat-lora', decoderSpec(decoder, SIGMA)),
   ];
 }
+
+/** The same step without and with noise, at 2,048 tokens. */
+export function flatPairs(
+  effort: Effort,
+): readonly { readonly work: string; readonly pair: readonly [Case, Case] }[] {
+  const { vit, decoder } = modelSizes(effort);
+  const pair = (family: string, spec: (sigma: number) => StepSpec) => ({
+    work: `flat/${family}`,
+    pair: [stepCase(family, spec(0)), stepCase(family, spec(SIGMA))] as const,
+  });
+  return [
+    ...(vit === undefined ? [] : [pair('vit', (sigma) => vitSpec(vit, sigma))]),
+    pair('decoder', (sigma) => decoderSpec(decoder, sigma)),
+  ];
+}
