@@ -1,6 +1,7 @@
 /** The engine: traced values, primitives, transforms and keys. */
 export * from './core/aval.js';
 export * from './core/errors.js';
+export * from './core/halfArrays.js';
 export * from './core/halfBits.js';
 export * from './core/host.js';
 export * from './core/print.js';

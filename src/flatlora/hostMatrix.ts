@@ -14,7 +14,7 @@ import {
 } from '../autodiff/index.js';
 
 /** The elements as numbers, half precision widened to float32. */
-const numbersOf = (matrix: HostArray): HostData =>
+export const numbersOf = (matrix: HostArray): HostData =>
   flatData(isHalf(dtypeOfHost(matrix)) ? toFloat(matrix) : matrix);
 
 const dimensions = (matrix: HostArray) => matrix.shape as [number, number];

@@ -36,6 +36,7 @@ import {
   stopGradient,
   type Value,
   type Weight,
+  widened,
 } from '../autodiff/index.js';
 import { layerId } from './layerNames.js';
 
@@ -88,7 +89,7 @@ export function perturb(weight: Weight, key: Operand, sigma: Operand): Weight {
  *   being kept from the forward pass: less memory during a step for about twice the time of drawing.
  */
 export const plusNoise = (weight: Weight, delta: MadeOnDemand, recompute = false): Weight => {
-  if (isValue(weight)) return add(weight, madeDelta(delta));
+  if (isValue(weight)) return add(widened(weight), madeDelta(delta));
   return weight.plus(recompute ? delta : madeDelta(delta));
 };
 

@@ -27,6 +27,7 @@ import {
   reduceMax,
   reduceSum,
   reshape,
+  roundedBits,
   roundTo,
   roundToHalf,
   select,
@@ -38,6 +39,7 @@ import {
   transpose,
   type Value,
   vmap,
+  widenedBits,
 } from '../../src/autodiff/index.js';
 import { interpret } from '../../src/kernels/reference/backend.js';
 import { numbers, run } from '../support/numeric.js';
@@ -118,6 +120,31 @@ describe.each(FORMATS)('%s', (precision) => {
     expect(halfBits(1e-300, precision)).toBe(0);
     expect(halfBits(-1e-300, precision)).toBe(0x8000);
     expect(halfBits(-0, precision)).toBe(0x8000);
+  });
+
+  test('whole arrays: the same bits as one by one, from float64 and from float32', () => {
+    const beyond = greatest * 1.01;
+    const middles = ascending.flatMap((low, p) => {
+      // All of the least and the greatest, and some between.
+      if (p > 40 && p < infinity - 40 && p % 11 > 0 && p % 1024 > 1) return [];
+      const middle = (low + (ascending[p + 1] ?? beyond)) / 2;
+      // Next to the middle in float32, and so close to it that float32 takes it for the middle.
+      return [low, middle, middle * (1 + 2 ** -23), middle * (1 - 2 ** -23)].concat([
+        middle * (1 + 2 ** -40),
+        middle * (1 - 2 ** -40),
+      ]);
+    });
+    const odd = [Number.NaN, Infinity, 1e300, 1e-300, 2 ** -150, 2 ** -25, 65_519.99, 65_520];
+    const both = [...middles, ...odd].flatMap((x) => [x, -x]);
+    for (const data of [Float64Array.from(both), Float32Array.from(both)]) {
+      const bits = roundedBits(data, precision);
+      const wrong = range(data.length).filter(
+        (i) => bits[i] !== halfBits(data[i] as number, precision),
+      );
+      expect(wrong.map((i) => data[i])).toEqual([]);
+    }
+    const numbersOfAll = widenedBits(PATTERNS, precision);
+    expect(PATTERNS.filter((p) => !Object.is(numbersOfAll[p], at(p)))).toEqual([]);
   });
 
   test('rounding is off by half a step at most, monotone, odd, and changes nothing twice', () => {

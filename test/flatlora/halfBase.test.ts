@@ -24,8 +24,17 @@ import {
   type Value,
 } from '../../src/autodiff/index.js';
 import { hostRowNormsSquared } from '../../src/flatlora/hostMatrix.js';
-import { adapt, flat, fullFineTuning, lora, mergeTraced } from '../../src/flatlora/index.js';
-import { evaluate, referenceBackend } from '../../src/kernels/index.js';
+import {
+  adapt,
+  filterNormalisedDirection,
+  flat,
+  fullFineTuning,
+  lora,
+  lossSurface,
+  meanLossRise,
+  mergeTraced,
+} from '../../src/flatlora/index.js';
+import { evaluate, programRunner, referenceBackend } from '../../src/kernels/index.js';
 import { storeAs } from '../../src/models/index.js';
 import { testBackends } from '../support/backends.js';
 import { run, toNumbers } from '../support/numeric.js';
@@ -182,4 +191,28 @@ test('storeAs rounds to nearest and leaves everything but matrices alone', () =>
   expect(stored.first.bias).toBe(original.first.bias);
   expect(stored.scale).toBe(original.scale);
   expect(isFloat(lift(toHalf(original.scale, 'float16')) as Value)).toBe(false);
+});
+
+test('sharpness tools move such weights as they move the widened ones', async () => {
+  const runner = programRunner(referenceBackend());
+  const [half, wide] = [halves('bfloat16'), widen(halves('bfloat16'))];
+  const directions = [1, 2].map((k) => filterNormalisedDirection(half, key(k)));
+  expect(directions).toEqual([1, 2].map((k) => filterNormalisedDirection(wide, key(k))));
+  const [surface, expected] = await Promise.all(
+    [half, wide].map((w) =>
+      lossSurface(runner, networkLoss as AnyLoss, w, [batch], directions as never, { points: 3 }),
+    ),
+  );
+  expect(surface).toEqual(expected);
+  expect(new Set(surface?.losses.flat()).size).toBe(9);
+  const [rise, riseOfWide] = await Promise.all(
+    [half, wide].map((w) =>
+      meanLossRise(runner, networkLoss as AnyLoss, w, [batch], {
+        key: key(3),
+        sigma: 0.1,
+        samples: 3,
+      }),
+    ),
+  );
+  expect(rise).toEqual(riseOfWide);
 });

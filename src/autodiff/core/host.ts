@@ -5,7 +5,8 @@
 import ndarray, { type NdArray } from 'ndarray';
 import { type Aval, type DType, type HalfPrecision, isHalf, type Shape, sizeOf } from './aval.js';
 import { FlatloraError } from './errors.js';
-import { type HalfBits, halfBits, halfStorage, numberOfHalf } from './halfBits.js';
+import { roundedBits, widenedBits } from './halfArrays.js';
+import { type HalfBits, halfStorage, numberOfHalf } from './halfBits.js';
 
 /** Element storage of a host array. */
 export type HostData =
@@ -130,10 +131,7 @@ export function numberAt(array: HostArray, place: number): number {
 
 /** A copy in half precision, each number rounded to the nearest (ties to even; ±∞ beyond the range). */
 export function toHalf(array: HostArray, precision: HalfPrecision): HostArray {
-  const { data } = toFloat(array);
-  const bits = halfStorage(precision, data.length);
-  for (let i = 0; i < bits.length; i++) bits[i] = halfBits(data[i] as number, precision);
-  return hostArray(bits, array.shape);
+  return hostArray(roundedBits(toFloat(array).data, precision), array.shape);
 }
 
 /**
@@ -151,8 +149,3 @@ export function toFloat(array: HostArray): HostArray {
   const data = flatData(array);
   return hostArray(isHalf(dtype) ? widenedBits(data, dtype) : data, array.shape);
 }
-
-const widenedBits = (data: HostData, precision: HalfPrecision): Float32Array =>
-  precision === 'bfloat16'
-    ? new Float32Array(Uint32Array.from(data, (bits) => bits << 16).buffer)
-    : Float32Array.from(data, (bits) => numberOfHalf(bits, precision));

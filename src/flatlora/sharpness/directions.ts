@@ -14,10 +14,11 @@ import {
   foldIn,
   type HostArray,
   hostArray,
+  isHalf,
   type Key,
   treeMap,
 } from '../../autodiff/index.js';
-import { hostNormalMatrix } from '../hostMatrix.js';
+import { hostNormalMatrix, numbersOf } from '../hostMatrix.js';
 import { layerId } from '../layerNames.js';
 
 const rowNorm = (data: ArrayLike<number>, from: number, to: number): number => {
@@ -29,8 +30,9 @@ const rowNorm = (data: ArrayLike<number>, from: number, to: number): number => {
 /** One array's direction; a filter is what one index of the first axis selects. */
 function normalisedNoise(weight: HostArray, key: Key): HostArray {
   const out = new Float64Array(weight.size);
-  if (weight.shape.length >= 2 && dtypeOfHost(weight) === 'float') {
-    const w = flatData(weight);
+  const dtype = dtypeOfHost(weight);
+  if (weight.shape.length >= 2 && (dtype === 'float' || isHalf(dtype))) {
+    const w = numbersOf(weight);
     const d = flatData(hostNormalMatrix(key, weight.shape, 1));
     const width = weight.size / (weight.shape[0] as number);
     for (let from = 0; from < out.length; from += width) {

@@ -18,6 +18,7 @@ import {
   orThrow,
   treeMap,
   type Value,
+  widened,
 } from '../../autodiff/index.js';
 import { layerKey, perturb } from '../perturb.js';
 import { isMatrix, selectTargets, type Target } from '../targets.js';
@@ -30,13 +31,12 @@ export function noisyWeights<W>(
   sigma: Operand,
   paths?: readonly string[],
 ): W {
-  return treeMap(
-    (x: Value, path: string) =>
-      isMatrix(x) && x.dtype === 'float' && (paths?.includes(path) ?? true)
-        ? perturb(x, layerKey(key, path), sigma)
-        : x,
-    weights,
-  ) as W;
+  return treeMap((stored: Value, path: string) => {
+    const x = widened(stored);
+    return isMatrix(x) && x.dtype === 'float' && (paths?.includes(path) ?? true)
+      ? perturb(x, layerKey(key, path), sigma)
+      : x;
+  }, weights) as W;
 }
 
 /** L(W + ε) − L(W) for the one ε of a key; traceable. */

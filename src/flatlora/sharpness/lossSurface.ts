@@ -14,6 +14,7 @@ import {
   treeLeaves,
   unflatten,
   type Value,
+  widened,
 } from '../../autodiff/index.js';
 import { onHost, type ProgramRunner, withProgram, withUploaded } from './runner.js';
 
@@ -31,11 +32,12 @@ export interface LossSurface {
   readonly losses: readonly (readonly number[])[];
 }
 
-/** L(W + x·d₁ + y·d₂); traceable. Leaves that are no floats stay. */
+/** L(W + x·d₁ + y·d₂); traceable. Half precision is widened; leaves that are no floats stay. */
 export const lossOnPlane =
   <W, X>(loss: Loss<W, X>) =>
   (weights: W, batch: X, first: W, second: W, x: Value, y: Value): Value => {
-    const { leaves, shape } = flatten<Value>(weights);
+    const { leaves: stored, shape } = flatten<Value>(weights);
+    const leaves = stored.map(widened);
     const [d1, d2] = [treeLeaves<Value>(first), treeLeaves<Value>(second)];
     const moved = leaves.map((w, i) =>
       w.dtype === 'float' ? add(w, add(mul(x, d1[i] as Value), mul(y, d2[i] as Value))) : w,

@@ -19,10 +19,10 @@ import {
   FlatloraError,
   flatData,
   type HostArray,
-  halfBits,
   hostArray,
   isHalf,
   normalTable,
+  roundedBits,
   showAval,
   sizeOf,
   storage,
@@ -171,11 +171,13 @@ function requireSmall(name: string, data: ArrayLike<number>): void {
 /** What kernels gave, as a host array of the right element type. */
 function fromFloats({ shape, dtype }: DeviceArray, data: Float32Array): HostArray {
   if (dtype === 'float') return hostArray(data, shape);
+  if (isHalf(dtype)) return hostArray(roundedBits(data, dtype), shape);
   const out = storage(dtype, sizeOf(shape), 32);
   for (let i = 0; i < out.length; i++) {
-    const x = data[i] as number;
-    if (dtype === 'uint') out[i] = (data[2 * i] as number) * 65536 + (data[2 * i + 1] as number);
-    else out[i] = isHalf(dtype) ? halfBits(x, dtype) : x;
+    out[i] =
+      dtype === 'uint'
+        ? (data[2 * i] as number) * 65536 + (data[2 * i + 1] as number)
+        : (data[i] as number);
   }
   return hostArray(out, shape);
 }

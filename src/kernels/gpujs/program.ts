@@ -12,9 +12,9 @@ import {
   flatData,
   type HostData,
   isHalf,
-  numberOfHalf,
   sizeOf,
   type Var,
+  widenedBits,
 } from '../../autodiff/index.js';
 import type { Kernel } from '../plan/expression.js';
 import type { Plan } from '../plan/plan.js';
@@ -46,7 +46,7 @@ interface Launch {
 
 /** Host data as the floats that kernels read: words as 16-bit halves, the rest as numbers. */
 export function toFloats(data: HostData, dtype: DType): Float32Array {
-  if (isHalf(dtype)) return Float32Array.from(data, (bits) => numberOfHalf(bits, dtype));
+  if (isHalf(dtype)) return widenedBits(data, dtype);
   if (dtype !== 'uint') return Float32Array.from(data);
   const halves = new Float32Array(2 * data.length);
   for (let i = 0; i < data.length; i++) {
