@@ -4,7 +4,7 @@ import type { DeviceArray, Executable } from '../backend.js';
 import { type LiveArrays, requireSignature } from '../liveArrays.js';
 import { type Cost, kernelCost } from '../plan/cost.js';
 import { bytesOf, inPlaceOutputs } from '../plan/memory.js';
-import { type Plan, planTape, printPlan } from '../plan/plan.js';
+import { type AnyKernel, outputsOf, type Plan, planTape, printPlan } from '../plan/plan.js';
 import { kernelTimes } from '../profile.js';
 import type { CodeGenerator } from './backend.js';
 import type { Queue } from './runtime/queue.js';
@@ -21,11 +21,11 @@ export interface Surroundings extends Premises {
 const REPEATS = 5;
 
 /** Costs of the module's steps. Some kernels take several, of which the last bears the cost. */
-function costsOfSteps(names: readonly string[], plan: Plan): readonly Cost[] {
+function costsOfSteps(names: readonly string[], plan: Plan<AnyKernel>): readonly Cost[] {
   const last = new Map(names.map((name, i) => [name.split(' ')[0], i]));
   const costs = names.map((): Cost => ({ flops: 0, bytes: 0 }));
   for (const kernel of plan.kernels) {
-    const step = last.get(`b${kernel.output.id}`);
+    const step = last.get(`b${outputsOf(kernel)[0]?.id}`);
     if (step !== undefined) costs[step] = kernelCost(kernel);
   }
   return costs;

@@ -1,6 +1,6 @@
 /** Hand-made programs for tests of what runs programs: each step shows something of the runtime. */
 import type { Var } from '../../../src/autodiff/index.js';
-import type { Plan } from '../../../src/kernels/plan/plan.js';
+import type { AnyKernel, Plan } from '../../../src/kernels/plan/plan.js';
 import type { CodeGenerator } from '../../../src/kernels/wasm/backend.js';
 import { type Code, encodeModule, type WasmFunction } from '../../../src/kernels/wasm/encoding.js';
 import { drop, get, i32, repeatWhile, set, when } from '../../../src/kernels/wasm/instructions.js';
@@ -71,8 +71,8 @@ export function stubGenerator(
   scratch: { readonly perThread?: number; readonly shared?: number } = {},
 ): CodeGenerator {
   return {
-    limits: { maxReads: 24 },
-    build: (plan: Plan, { shared }) => {
+    limits: { maxReads: 24, fused: new Set() },
+    build: (plan: Plan<AnyKernel>, { shared }) => {
       const run: WasmFunction = {
         params: ['i32', 'i32', 'i32', 'i32', 'i32'],
         locals: ['i32', 'i32'],

@@ -4,7 +4,7 @@
  */
 import { FlatloraError, flatData, type Var } from '../../../autodiff/index.js';
 import { bytesOf, largestBuffers, placeIntermediates, showBytes } from '../../plan/memory.js';
-import type { Plan } from '../../plan/plan.js';
+import type { AnyKernel, Plan } from '../../plan/plan.js';
 import type { WasmProgram } from '../program.js';
 import { align } from './allocator.js';
 import type { WasmMemory } from './memory.js';
@@ -41,7 +41,12 @@ export interface ResidentProgram {
 }
 
 /** The error for a memory that is full. */
-export const outOfMemory = (memory: WasmMemory, what: string, bytes: number, plan?: Plan) =>
+export const outOfMemory = (
+  memory: WasmMemory,
+  what: string,
+  bytes: number,
+  plan?: Plan<AnyKernel>,
+) =>
   new FlatloraError(
     'memory',
     `wasm: out of memory: no room for ${what} of ${showBytes(bytes)}, ${showBytes(memory.usedBytes())} of the ${showBytes(memory.limitBytes)} that WebAssembly's 32-bit addresses reach are taken (Node 20 has no 64-bit memories)${plan === undefined ? '' : `; the program's largest buffers: ${largestBuffers(plan)}`}`,
@@ -50,7 +55,7 @@ export const outOfMemory = (memory: WasmMemory, what: string, bytes: number, pla
 /** @throws FlatloraError of kind `memory` when constants find no room. */
 export function residentProgram(
   { memory, workspace, threads, normalTable }: Premises,
-  plan: Plan,
+  plan: Plan<AnyKernel>,
   program: WasmProgram,
   module: WebAssembly.Module,
 ): ResidentProgram {
