@@ -27,6 +27,7 @@ test('every primitive has operands here', () => {
 const CASES: Readonly<Record<string, number>> = {
   'gpujs-cpu': 30,
   'gpujs-webasm': 30,
+  wasm: 30,
   'gpujs-webgpu': 12,
   webgpu: 12,
 };

@@ -7,9 +7,8 @@
 import { avalOfHost, flatData, hostArray, normalTable, sizeOf } from '../../autodiff/index.js';
 import type { Backend } from '../backend.js';
 import { liveArrays } from '../liveArrays.js';
-import type { FusionLimits } from '../plan/fuse.js';
 import { bytesOf } from '../plan/memory.js';
-import type { Plan } from '../plan/plan.js';
+import type { AnyKernel, FusedLimits, Plan } from '../plan/plan.js';
 import { createExecutable } from './executable.js';
 import { buildWasmProgram, type WasmProgram } from './program.js';
 import { createQueue } from './runtime/queue.js';
@@ -23,12 +22,19 @@ const NAME = 'wasm';
 
 /** What makes code of plans. Tests bring their own. */
 export interface CodeGenerator {
-  readonly limits: FusionLimits;
-  readonly build: (plan: Plan, options: { relaxed: boolean; shared: boolean }) => WasmProgram;
+  readonly limits: FusedLimits;
+  readonly build: (
+    plan: Plan<AnyKernel>,
+    options: { relaxed: boolean; shared: boolean },
+  ) => WasmProgram;
 }
 
 const GENERATOR: CodeGenerator = {
-  limits: { maxReads: 24, operandCost: 30 },
+  limits: {
+    maxReads: 24,
+    operandCost: 30,
+    fused: new Set(['attention', 'attentionBackward']),
+  },
   build: buildWasmProgram,
 };
 

@@ -8,8 +8,8 @@
  * to be called one elementwise operation at a time, through memory.
  */
 import type { Var } from '../../autodiff/index.js';
-import type { Kernel } from '../plan/expression.js';
-import type { Plan } from '../plan/plan.js';
+import { type AnyKernel, outputsOf, type Plan } from '../plan/plan.js';
+import { attentionCode } from './attention.js';
 import { type Code, encodeModule, type WasmFunction } from './encoding.js';
 import type { FunctionOptions } from './functions.js';
 import { call, drop, get, i32, repeatWhile, set, when } from './instructions.js';
@@ -87,7 +87,8 @@ function barrier(): WasmFunction {
 }
 
 /** The code of a kernel by its kind. */
-function codeOf(kernel: Kernel, options: ProgramOptions): KernelCode {
+function codeOf(kernel: AnyKernel, options: ProgramOptions): KernelCode {
+  if ('kind' in kernel) return attentionCode(kernel, options);
   const buffers = [kernel.output, ...kernel.reads.filter((v) => v.id !== kernel.output.id)];
   const step = { name: `b${kernel.output.id}`, function: emitMap(kernel, options), buffers };
   return { steps: [step], scratchBytes: 0, sharedBytes: 0 };
@@ -128,12 +129,12 @@ function runner(
 }
 
 /** Translates a plan. */
-export function buildWasmProgram(plan: Plan, options: ProgramOptions): WasmProgram {
+export function buildWasmProgram(plan: Plan<AnyKernel>, options: ProgramOptions): WasmProgram {
   const codes = plan.kernels.map((kernel) => codeOf(kernel, options));
   const scratchBytesPerThread = Math.max(0, ...codes.map((c) => c.scratchBytes));
   const sharedScratchBytes = Math.max(0, ...codes.map((c) => c.sharedBytes));
   const buffers = new Map<number, Var>();
-  const outputs = plan.kernels.map((k) => k.output);
+  const outputs = plan.kernels.flatMap(outputsOf);
   const constants = plan.constants.map((c) => c.variable);
   for (const v of [...plan.inputs, ...constants, ...outputs, ...plan.outputs]) {
     buffers.set(v.id, v);

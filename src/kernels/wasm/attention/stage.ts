@@ -1,0 +1,113 @@
+/**
+ * What the two kernels of attention have in common: how scores are cut into blocks of rows, the
+ * thread's scratch memory, loops, and the loop over heads.
+ */
+import type { Var } from '../../../autodiff/index.js';
+import type { AttentionKernel } from '../../plan/attention.js';
+import type { LoopVariable } from '../../plan/position.js';
+import type { Code } from '../encoding.js';
+import { beginFunction, type FunctionOptions } from '../functions.js';
+import { f32x4, get, i32, repeatWhile, set, v128, when } from '../instructions.js';
+import { createLoads } from '../loads.js';
+import type { MathScope } from '../math.js';
+import type { Local, Writer } from '../writer.js';
+
+/** Columns of a panel: two vectors. */
+export const PANEL = 8;
+/** Bytes of a panel's row. */
+export const PANEL_BYTES = 4 * PANEL;
+/** Rows whose scores are in memory at a time, at most, … */
+const BLOCK_ROWS = 24;
+/** … and of which a tile takes so many: 6 rows of 2 vectors leave registers for the operands. */
+const TILE_ROWS = 6;
+
+export const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to;
+
+/** Rows of a block and of its tiles, all tiles alike and with few rows beyond `rows`. */
+export function blocksOf(rows: number): { readonly block: number; readonly tile: number } {
+  const each = Math.ceil(rows / Math.ceil(rows / BLOCK_ROWS));
+  const tiles = Math.ceil(each / TILE_ROWS);
+  const tile = Math.ceil(each / tiles);
+  return { block: tiles * tile, tile };
+}
+
+export type Stage = ReturnType<typeof createStage>;
+
+/** Emits a loop over from, from + step, … below `to`. */
+export function loopOver(
+  writer: Writer,
+  { from = i32.const(0), to, step }: { from?: Code; readonly to: Code; readonly step: number },
+  body: (counter: Local) => void,
+): void {
+  const counter = writer.define('i32', from);
+  const code = writer.scoped(() => {
+    body(counter);
+    writer.emit(set(counter, i32.add(get(counter), i32.const(step))));
+  });
+  const below = i32.ltS(get(counter), to);
+  writer.emit(when(below, repeatWhile(below, code)));
+}
+
+/** base + index · bytes */
+export const placed = (base: Local, index: Local, bytes: number): Code =>
+  i32.add(get(base), i32.mul(get(index), i32.const(bytes)));
+
+/** Emits zeros from an address on; `bytes` is a multiple of 16. */
+export function emitZeros(writer: Writer, base: Local, bytes: number): void {
+  loopOver(writer, { to: i32.const(bytes), step: 16 }, (at) => {
+    writer.emit(v128.store(i32.add(get(base), get(at)), f32x4.splat(0)));
+  });
+}
+
+/** The lesser of two integers. */
+export const least = (writer: Writer, a: Code, b: Code): Local => {
+  const [x, y] = [writer.define('i32', a), writer.define('i32', b)];
+  return writer.define('i32', i32.select(get(x), get(y), i32.ltS(get(x), get(y))));
+};
+
+export function createStage(kernel: AttentionKernel, options: FunctionOptions) {
+  const [first, ...more] = kernel.outputs as readonly [Var, ...Var[]];
+  const begun = beginFunction({ output: first, reads: [...more, ...kernel.reads] }, options);
+  const { writer, nest, pointerOf } = begun;
+  const { load } = createLoads(nest, pointerOf);
+  const scope: MathScope = {
+    keep: (code) => get(writer.define('v128', code)),
+    madd: (x, y, z) =>
+      options.relaxed ? f32x4.relaxedMadd(x, y, z) : f32x4.add(f32x4.mul(x, y), z),
+  };
+  let scratchBytes = 0;
+  /** A region of the thread's scratch memory, by its number of floats. */
+  const region = (floats: number): { readonly base: Local; readonly bytes: number } => {
+    const bytes = roundUp(4 * floats, 64);
+    const base = writer.define('i32', i32.add(get(begun.scratch), i32.const(scratchBytes)));
+    scratchBytes += bytes;
+    return { base, bytes };
+  };
+  /** Runs `body` with loop variables standing for locals. */
+  const bound = (pairs: readonly (readonly [LoopVariable, Local])[], body: () => void): void => {
+    for (const [variable, local] of pairs) nest.bind(variable, local);
+    body();
+    for (const [variable] of pairs) nest.unbind(variable);
+  };
+  /** Runs `body` with the batch's loop variables at the values that its number stands for. */
+  const atBatch = (number: Local, body: () => void): void => {
+    let below = kernel.batch.reduce((n, v) => n * v.size, 1);
+    const pairs = kernel.batch.map((v): readonly [LoopVariable, Local] => {
+      below /= v.size;
+      const quotient = i32.divU(get(number), i32.const(below));
+      return [v, writer.define('i32', i32.remU(quotient, i32.const(v.size)))];
+    });
+    bound(pairs, body);
+  };
+  return {
+    kernel,
+    ...begun,
+    load,
+    scope,
+    region,
+    bound,
+    atBatch,
+    batches: kernel.batch.reduce((n, v) => n * v.size, 1),
+    scratchBytes: () => scratchBytes,
+  };
+}
