@@ -61,8 +61,9 @@ export async function webgpuBackend(options: WebgpuOptions = {}): Promise<Backen
   return backendOn(gpu, options);
 }
 
-/** Multiples of 256 bytes, as bindings want it. */
-const wholePieces = (bytes: number): number => Math.max(256, Math.floor(bytes / 256) * 256);
+/** Multiples of 256 bytes, as bindings want it; the table of normals is never cut. */
+const wholePieces = (bytes: number): number =>
+  Math.max(normalTable.byteLength, Math.floor(bytes / 256) * 256);
 
 function backendOn(gpu: GpuDevice, { bindingBytes, tiling }: WebgpuOptions): Backend {
   const { device } = gpu;

@@ -1,0 +1,160 @@
+/** What happens at the GPU's limits: arrays longer than a binding, too little memory, a lost device. */
+import {
+  add,
+  argmax,
+  convert,
+  exp,
+  floats,
+  gather,
+  type HostArray,
+  hostArray,
+  ints,
+  key,
+  lt,
+  matmul,
+  mul,
+  normal,
+  reduceSum,
+  select,
+  simplify,
+  toHalf,
+  trace,
+  type Value,
+} from '../../../src/autodiff/index.js';
+import { type Backend, compile, release, webgpuBackend } from '../../../src/kernels/index.js';
+import { webgpuIsRequired, webgpuMissing } from '../../support/backends.js';
+import { generator, uniformArray } from '../../support/draw.js';
+import { checkTape } from '../checking.js';
+
+const array = (seed: number, ...shape: number[]): HostArray =>
+  uniformArray(generator(seed), shape, -1, 1);
+const present = webgpuMissing === undefined || webgpuIsRequired;
+
+(present ? describe : describe.skip)('arrays of several buffers', () => {
+  let backend: Backend;
+  beforeAll(async () => {
+    // 65,536 numbers a buffer.
+    backend = await webgpuBackend({ bindingBytes: 2 ** 18 });
+  });
+  afterAll(() => backend.dispose());
+  const check = (f: (...xs: Value[]) => unknown, ...inputs: HostArray[]) =>
+    checkTape(backend, simplify(trace(f, ...inputs)), inputs, String(f));
+
+  test('elementwise, of floats, integers and booleans', async () => {
+    const n = 200_001;
+    await check((x, y) => add(mul(x, 2), y), array(1, n), array(2, n));
+    const numbers = ints(Array.from({ length: n }, (_, i) => i * 7 - n));
+    await check((x) => [lt(x, 5), select(lt(x, 0), x, mul(x, 3))], numbers);
+  });
+  test('products, sums and rows', async () => {
+    await check(matmul, array(3, 300, 310), array(4, 310, 290));
+    await check((x) => [reduceSum(x, 1), reduceSum(x, 0), reduceSum(x)], array(5, 70, 1000));
+    await check((x) => argmax(x, 1), array(5, 70, 1000));
+  });
+  test('rows by number, and random numbers', async () => {
+    const rows = ints([0, 299, 150, -1, 300, 7]);
+    await check((x, i) => gather(x, i), array(6, 300, 301), rows);
+    await check((k) => normal(k, [100_001]), key(3));
+  });
+  test('half precision', async () => {
+    const half = toHalf(array(7, 201, 999), 'bfloat16');
+    await check((x) => mul(convert(x, 'float'), 2), half);
+    await check((x) => convert(mul(x, 2), 'float16'), array(8, 201, 999));
+  });
+  test('more buffers than a kernel can bind are refused', async () => {
+    const n = 6 * 65_536;
+    const f = (x: Value, y: Value, z: Value) => add(add(x, y), z);
+    const inputs = [1, 2, 3].map((seed) => array(seed, n));
+    await expect(backend.compile(trace(f, ...inputs))).rejects.toThrow(
+      /makes float\[393216\] needs \d+ bindings of at most 262144 bytes, this device has \d+/,
+    );
+  });
+});
+
+type Patch = Record<string, (...args: never[]) => unknown>;
+const prototypeOf = (name: string): Patch =>
+  (globalThis as unknown as Record<string, { prototype: Patch }>)[name]?.prototype as Patch;
+
+/** The device that a backend opens. */
+async function opened(): Promise<{ backend: Backend; device: GPUDevice }> {
+  const prototype = prototypeOf('GPUAdapter');
+  const { requestDevice } = prototype;
+  let device: GPUDevice | undefined;
+  prototype.requestDevice = async function (...args) {
+    device = (await requestDevice?.apply(this, args)) as GPUDevice;
+    return device;
+  };
+  try {
+    return { backend: await webgpuBackend(), device: device as unknown as GPUDevice };
+  } finally {
+    prototype.requestDevice = requestDevice as never;
+  }
+}
+
+(present ? describe : describe.skip)('failures', () => {
+  test('a lost device is told by every later call, and a new backend works', async () => {
+    const { backend, device } = await opened();
+    const double = compile((x: Value) => mul(x, 2), backend);
+    const x = backend.upload(floats([1, 2, 3]));
+    await double(x);
+    device.destroy();
+    await device.lost;
+    const lost = /device was lost .*resume from the last checkpoint/;
+    await expect(double(x)).rejects.toThrow(lost);
+    await expect(backend.download(x)).rejects.toThrow(lost);
+    await expect(backend.compile(trace(exp, floats([1])))).rejects.toMatchObject({
+      kind: 'backend',
+    });
+    expect(() => backend.upload(floats([1]))).toThrow(lost);
+    await backend.dispose();
+    const next = await webgpuBackend();
+    const again = compile((v: Value) => mul(v, 2), next);
+    const result = (await again(floats([1, 2, 3]))) as never;
+    expect([...(await next.download(result)).data]).toEqual([2, 4, 6]);
+    await next.dispose();
+  });
+
+  test('too little memory names the largest buffers, and what was there is still there', async () => {
+    const { backend } = await opened();
+    const f = (x: Value, y: Value) => [matmul(x, y), reduceSum(x, 1)];
+    const program = compile(f, backend, { donate: [0] });
+    const [x, y] = [array(1, 100, 200), array(2, 200, 50)].map(backend.upload);
+    await program.describe(x, y);
+    const before = backend.memory();
+    const prototype = prototypeOf('GPUDevice');
+    const { popErrorScope } = prototype;
+    let failures = 0;
+    prototype.popErrorScope = async function (...args) {
+      await popErrorScope?.apply(this, args);
+      failures += 1;
+      return { message: 'out of memory while allocating' };
+    };
+    try {
+      await expect(program(x, y)).rejects.toMatchObject({
+        kind: 'memory',
+        message: expect.stringMatching(
+          /^webgpu: the device is out of memory .*largest buffers are b\d+ float\[100,200\] 80\.0 KB/,
+        ),
+      });
+    } finally {
+      prototype.popErrorScope = popErrorScope as never;
+    }
+    expect(failures).toBeGreaterThan(0);
+    expect({ ...backend.memory(), peakBytes: 0 }).toEqual({ ...before, peakBytes: 0 });
+    // The donated array is the caller's again.
+    release(backend, await program(x, y));
+    await program.dispose();
+    await backend.dispose();
+  });
+
+  test('booleans and an odd number of half-precision numbers go in and out', async () => {
+    const { backend } = await opened();
+    const data = Uint8Array.from([1, 0, 1]);
+    const bools = backend.upload(hostArray(data, [3]));
+    expect([...(await backend.download(bools)).data]).toEqual([1, 0, 1]);
+    const odd = toHalf(floats([1, 2, 3]), 'bfloat16');
+    expect([...(await backend.download(backend.upload(odd))).data]).toEqual([...odd.data]);
+    await backend.dispose();
+    expect(backend.memory()).toMatchObject({ buffers: 0, bytes: 0 });
+  });
+});
