@@ -1,5 +1,6 @@
 /**
- * gpu.js's modes inside a browser: Debian's Chromium, headless, WebGPU and WebGL2 on SwiftShader.
+ * Backends inside a browser: Debian's Chromium, headless, WebGPU and WebGL2 on SwiftShader, WebAssembly
+ * with threads and without.
  * Left out, and said so, where there is no Chromium; FLATLORA_REQUIRE_BROWSER=1 makes that a failure.
  */
 import { existsSync } from 'node:fs';
@@ -39,11 +40,23 @@ async function bundle(): Promise<string> {
   return result.outputFiles[0]?.text as string;
 }
 
-/** Serves the page and its script; WebGPU wants a secure context, which localhost is. */
+/** With these headers a page may share memory between threads. */
+const ISOLATION = {
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-embedder-policy': 'require-corp',
+};
+
+/**
+ * Serves the page and its script, under /isolated with the isolation headers; WebGPU wants a secure
+ * context, which localhost is.
+ */
 function serve(script: string): Promise<Server> {
   const server = createServer((request, response) => {
     const isScript = request.url === '/page.js';
-    response.writeHead(200, { 'content-type': isScript ? 'text/javascript' : 'text/html' });
+    response.writeHead(200, {
+      'content-type': isScript ? 'text/javascript' : 'text/html',
+      ...(request.url === '/isolated' && ISOLATION),
+    });
     response.end(
       isScript ? script : '<!doctype html><script type="module" src="/page.js"></script>',
     );
@@ -61,13 +74,19 @@ if (!present && !required) {
   let browser: Browser;
   let server: Server;
   let page: Page;
+  let isolated: Page;
+  const visit = async (path: string): Promise<Page> => {
+    const visited = await browser.newPage();
+    await visited.goto(`http://localhost:${(server.address() as AddressInfo).port}${path}`);
+    await visited.waitForFunction('"conformance" in globalThis', undefined, { timeout: 30_000 });
+    return visited;
+  };
 
   beforeAll(async () => {
     server = await serve(await bundle());
     browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: FLAGS });
-    page = await browser.newPage();
-    await page.goto(`http://localhost:${(server.address() as AddressInfo).port}/`);
-    await page.waitForFunction('"conformance" in globalThis', undefined, { timeout: 30_000 });
+    page = await visit('/');
+    isolated = await visit('/isolated');
   });
   afterAll(async () => {
     await browser?.close();
@@ -75,17 +94,21 @@ if (!present && !required) {
   });
 
   test.each([
-    ['webasm', 3, 20],
-    ['webgpu', 2, 10],
-    ['webgl2', 2, 10],
+    ['wasm', 'one thread', 2, 20],
+    ['wasm', 'threads', 2, 20],
+    ['gpujs-webasm', '', 3, 20],
+    ['gpujs-webgpu', '', 2, 10],
+    ['gpujs-webgl2', '', 2, 10],
   ])(
-    '%s agrees with the reference',
-    async (mode, cases, programs) => {
-      const outcome = (await page.evaluate(
-        `conformance(${JSON.stringify(mode)}, ${cases}, ${programs})`,
+    '%s %s agrees with the reference',
+    async (name, how, cases, programs) => {
+      const visited = how === 'threads' ? isolated : page;
+      expect(await visited.evaluate('crossOriginIsolated')).toBe(how === 'threads');
+      const outcome = (await visited.evaluate(
+        `conformance(${JSON.stringify(name)}, ${cases}, ${programs})`,
       )) as Outcome;
       process.stdout.write(
-        `Chromium, ${mode}: ${outcome.checked} programs, greatest error ${outcome.worst.toExponential(1)}\n`,
+        `Chromium, ${name} ${how}: ${outcome.checked} programs, greatest error ${outcome.worst.toExponential(1)}\n`,
       );
       expect(outcome.failures).toEqual([]);
       expect(outcome.checked).toBeGreaterThan(200);

@@ -1,4 +1,4 @@
-/** What runs inside the browser: the conformance of one gpu.js mode, in small. */
+/** What runs inside the browser: the conformance of one backend, in small. */
 import fc from 'fast-check';
 import {
   floats,
@@ -14,10 +14,11 @@ import {
 } from '../../../src/autodiff/index.js';
 import {
   autoBackend,
+  type Backend,
+  backendByName,
   compile,
-  type GpuJsMode,
-  gpujsBackend,
   release,
+  wasmBackend,
 } from '../../../src/kernels/index.js';
 import { primitiveStrategies } from '../../autodiff/laws/primitiveCases.js';
 import { checkTape, expected, requireEqual, runTape } from '../checking.js';
@@ -33,8 +34,14 @@ export interface Outcome {
   readonly leaked: number;
 }
 
-async function conformance(mode: GpuJsMode, cases: number, programs: number): Promise<Outcome> {
-  const backend = await gpujsBackend(mode);
+/** Where memory can be shared, WebAssembly must run on threads. */
+const open = (name: string): Promise<Backend> =>
+  name === 'wasm' && globalThis.crossOriginIsolated
+    ? wasmBackend({ threads: 2 })
+    : backendByName(name);
+
+async function conformance(name: string, cases: number, programs: number): Promise<Outcome> {
+  const backend = await open(name);
   const failures: string[] = [];
   let checked = 0;
   let worst = 0;
@@ -50,8 +57,8 @@ async function conformance(mode: GpuJsMode, cases: number, programs: number): Pr
   for (const [primitive, strategies] of Object.entries(primitiveStrategies)) {
     for (const { cases: arbitrary } of strategies) {
       for (const theCase of fc.sample(arbitrary, { numRuns: cases, seed: 7 })) {
-        for (const { name, tape, inputs } of programsOf(theCase)) {
-          const note = `${name} of ${theCase.note}`;
+        for (const { name: program, tape, inputs } of programsOf(theCase)) {
+          const note = `${program} of ${theCase.note}`;
           await attempt(() => checkTape(backend, tape, inputs, note), primitive);
         }
       }
