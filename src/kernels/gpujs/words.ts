@@ -63,7 +63,10 @@ export function wordPrinter({ writer, positions, argument, value, condition }: W
         return chosen(`${even} < 1`, first, second);
       }
       case 'derivedWord': {
-        const counter = [halvesOf(e.purpose), split(local(value(e.data)))] as const;
+        // Known data, such as a layer's id, may have more bits than a float32 holds.
+        const data =
+          e.data.kind === 'number' ? halvesOf(e.data.value) : split(local(value(e.data)));
+        const counter = [halvesOf(e.purpose), data] as const;
         const [first, second] = threefrySource([word(e.key[0]), word(e.key[1])], counter, local);
         return chosen(`${position(e.word)} < 1`, first, second);
       }
