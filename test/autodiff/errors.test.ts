@@ -14,6 +14,7 @@ import {
   dropout,
   exp,
   FlatloraError,
+  Float16Bits,
   flatten,
   floats,
   foldInTraced,
@@ -55,6 +56,7 @@ const float = (...shape: number[]): Value => lift(floats(new Float64Array(size(s
 const int = (...shape: number[]): Value => lift(ints(new Int32Array(size(shape)), shape));
 const size = (shape: readonly number[]) => shape.reduce((n, d) => n * d, 1);
 const bool = (...shape: number[]): Value => lift(hostArray(new Uint8Array(size(shape)), shape));
+const half = (...shape: number[]): Value => lift(hostArray(new Float16Bits(size(shape)), shape));
 
 test.each<[ProblemKind, string, () => unknown]>([
   // elementwise
@@ -68,6 +70,14 @@ test.each<[ProblemKind, string, () => unknown]>([
     () => select(float(2), float(2), 1),
   ],
   ['dtype', 'convert: cannot be applied to uint[2]', () => convert(key(1), 'float')],
+  [
+    'dtype',
+    'convert: cannot be applied to int[2] with dtype bfloat16',
+    () => convert(int(2), 'bfloat16'),
+  ],
+  ['dtype', 'add: cannot be applied to float16[2], float16[2]', () => add(half(2), half(2))],
+  ['dtype', 'reduceSum: operand is float16, expected float or int', () => reduceSum(half(2))],
+  ['dtype', 'argmax: operand is float16, convert it to float first', () => argmax(half(2))],
   [
     'dtype',
     'constant: 0.5 is no 32-bit integer, which an int operand needs beside it',
@@ -191,7 +201,7 @@ test.each<[ProblemKind, string, () => unknown]>([
   ['shape', 'hostArray: 3 elements do not fill shape [2]', () => floats([1, 2, 3], [2])],
   [
     'dtype',
-    'host array: element storage Int8Array, expected Float64Array, Float32Array, Int32Array, Uint32Array (random words) or Uint8Array (booleans)',
+    'host array: element storage Int8Array, expected Float64Array, Float32Array, Int32Array, Uint32Array (random words), Uint8Array (booleans), Bfloat16Bits or Float16Bits',
     () => constant({ ...floats([1]), data: new Int8Array(1) } as unknown as HostArray),
   ],
   // transforms

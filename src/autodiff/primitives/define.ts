@@ -35,6 +35,11 @@ interface Elementwise {
   readonly slopes: (inputs: readonly Value[], output: Value) => readonly Slope[];
 }
 
+const withParams = (params: unknown): string =>
+  ` with ${Object.entries(params as object)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(', ')}`;
+
 /** Brings unbatched operands to the batch's size, so that all shapes agree again. */
 const batchAll = (inputs: readonly Value[], batched: readonly boolean[], size: number) =>
   inputs.map((x, i) => (batched[i] ? x : broadcastTo(x, [size, ...x.shape])));
@@ -64,7 +69,7 @@ export function elementwise<P = Record<string, never>>(
       return result === undefined
         ? fail(
             'dtype',
-            `${name}${resultType ? ` ${JSON.stringify(params)}` : ''}: cannot be applied to ${inputs.map(showAval).join(', ')}`,
+            `${name}: cannot be applied to ${inputs.map(showAval).join(', ')}${own ? withParams(params) : ''}`,
           )
         : E.right([aval(first.shape, result)]);
     },
