@@ -1,5 +1,6 @@
 /** `flat` with a precision: what the model sees is round(W′ + ε), its derivative goes straight through. */
 import {
+  asOperator,
   constant,
   flatData,
   floats,
@@ -7,9 +8,12 @@ import {
   type HalfPrecision,
   type HostArray,
   hostArray,
+  hvp,
   identityHooks,
   isValue,
+  type LossContext,
   range,
+  roundTo,
   roundToHalf,
   simplify,
   trace,
@@ -30,7 +34,7 @@ import {
   same,
   seenWeights,
 } from './seenWeights.js';
-import { type Batch, networkLoss, trainingContext } from './support.js';
+import { type Batch, networkLoss, randomAdapters, trainingContext } from './support.js';
 
 const FORMATS: readonly HalfPrecision[] = ['bfloat16', 'float16'];
 
@@ -108,6 +112,30 @@ describe.each(FORMATS)('%s', (precision) => {
     expect(relativeError(given.flat(), expected.flat())).toBeLessThan(1e-12);
     const unrounded = valueAndGradient(flat({ sigma: 0.3 })(plain));
     expect(relativeError(given.flat(), unrounded.flat())).toBeGreaterThan(1e-6);
+  });
+
+  test('first and second derivatives are those of the rounded dense matrix', () => {
+    const transformer = flat({ sigma: 0.3, precision });
+    // The same weights with every derivative through the m × n matrix.
+    const dense: AnyLoss = (p, b, context) =>
+      flat({ sigma: 0.3 })(((q: never, x: Batch, inner: LossContext) =>
+        plain(q, x, {
+          ...inner,
+          weight: (w, name, role) =>
+            roundTo(asOperator(inner.weight(w, name, role)).dense(), precision),
+        })) as AnyLoss)(p, b, context);
+    const derivatives = (loss: AnyLoss) =>
+      run(
+        (p: never, v: never, b: Batch) => {
+          const f = (q: never) => loss(q, b, trainingContext());
+          return [grad(f)(p), hvp(f)(v, p)];
+        },
+        adapters,
+        randomAdapters(23),
+        batch,
+      ).flatMap(toNumbers);
+    const [given, expected] = [derivatives(transformer(plain)), derivatives(dense)];
+    expect(relativeError(given, expected)).toBeLessThan(1e-12);
   });
 
   test('drawing ε again in the backward pass gives the same bits', () => {

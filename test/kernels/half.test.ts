@@ -25,7 +25,9 @@ import {
   trace,
   transpose,
   type Value,
+  widened,
 } from '../../src/autodiff/index.js';
+import { compile, download, release } from '../../src/kernels/index.js';
 import { generator, halfArray, uniformArray } from '../support/draw.js';
 import { checkTape, expected, onEachBackend, runTape } from './support.js';
 
@@ -124,5 +126,20 @@ onEachBackend((backend, name) => {
       );
       await checkTape(backend(), product, [w, y], `product with ${precision}`);
     });
+  });
+
+  test('a program is compiled anew for another dtype of its argument', async () => {
+    const program = compile((v: Value) => mul(2, widened(v)), backend());
+    const numbersOf = async (x: HostArray) => {
+      const result = await program(x);
+      const host = await download(backend(), result);
+      release(backend(), result);
+      return Array.from(flatData(host as unknown as HostArray));
+    };
+    const x = float32([1 + 2 ** -9, 3]);
+    expect(await numbersOf(x)).toEqual([2 + 2 ** -8, 6]);
+    expect(await numbersOf(toHalf(x, 'bfloat16'))).toEqual([2, 6]);
+    expect(await numbersOf(toHalf(x, 'float16'))).toEqual([2 + 2 ** -8, 6]);
+    await program.dispose();
   });
 });

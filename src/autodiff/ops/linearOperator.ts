@@ -155,30 +155,37 @@ export const lowRankSum = (base: LinearOperator, update: LowRankUpdate): LinearO
 };
 
 /**
- * A matrix whose value is given and whose derivative in A and B is that of s·B·A: the low-rank
- * product is added and taken away again, so that only its derivative stays. As in `lowRankSum` no
- * gradient of the shape of the matrix is formed.
+ * A matrix whose value is given and whose derivatives in A and B are those of s·B·A: the low-rank
+ * product is added and taken away again as a constant in A and B, so that only its derivatives stay.
+ * As in `lowRankSum` no gradient of the shape of the matrix is formed.
  */
 const throughLowRank = (
   value: LinearOperator,
   { a, b, scale, onInput = (x: Value) => x }: LowRankUpdate,
 ): LinearOperator => {
-  const derivativeOf = (path: Value) => sub(path, stopGradient(path));
-  const dense = () => add(value.dense(), derivativeOf(mul(scale, matmul(b, a))));
+  /** Zero, with the derivatives of f(A, B) in A and B. */
+  const derivativesOf = (f: (a: Value, b: Value) => Value) =>
+    sub(f(a, b), f(stopGradient(a), stopGradient(b)));
+  const dense = () =>
+    add(
+      value.dense(),
+      derivativesOf((p, q) => mul(scale, matmul(q, p))),
+    );
   const again = (next: LinearOperator) => throughLowRank(next, { a, b, scale, onInput });
   return {
     _tag: 'LinearOperator',
     shape: value.shape,
     apply: (x) => {
-      const input = stopGradient(x);
-      if (onInput(input) !== input) {
+      if (onInput(x) !== x) {
         throw new FlatloraError(
           'argument',
           "rounded: the merged weight has no input of A of its own; turn the adapter's dropout off",
         );
       }
-      const path = matmulTransposed(mul(matmulTransposed(input, a), scale), b);
-      return add(value.apply(x), derivativeOf(path));
+      return add(
+        value.apply(x),
+        derivativesOf((p, q) => matmulTransposed(mul(matmulTransposed(x, p), scale), q)),
+      );
     },
     dense,
     rowNormsSquared: () => reduceSum(square(dense()), -1),
