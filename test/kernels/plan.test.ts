@@ -141,6 +141,18 @@ describe('positions', () => {
     expect(merged.some(hasDivision)).toBe(false);
   });
 
+  test('coefficients are whole numbers, whatever the sizes', () => {
+    for (let n = 1; n <= 200; n++) {
+      const i: LoopVariable = { kind: 'loop', name: 'i', size: 5 };
+      for (const p of [
+        quotient(times(ofAtom(i), n), n),
+        unflatten([5, n], times(ofAtom(i), n))[0],
+      ]) {
+        expect(p?.terms.map((t) => t.coefficient)).toEqual([1]);
+      }
+    }
+  });
+
   test('a cut frees a position of its division', () => {
     const long = loops[3] as LoopVariable;
     expect(wantedCut(quotient(ofAtom(long), 4))).toEqual({ name: 'i3', inner: 4 });

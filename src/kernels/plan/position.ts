@@ -97,8 +97,10 @@ function splitBy(a: Position, by: number): { readonly whole: Position; readonly 
   const wholeTerms = a.terms.filter((t) => t.coefficient % by === 0);
   const restTerms = a.terms.filter((t) => t.coefficient % by !== 0);
   const restConstant = ((a.constant % by) + by) % by;
+  // Divided, not multiplied by 1/by: 49 · (1/49) is less than 1 in floating point.
+  const divided = wholeTerms.map((t) => ({ ...t, coefficient: t.coefficient / by }));
   return {
-    whole: times({ constant: a.constant - restConstant, terms: wholeTerms }, 1 / by),
+    whole: { constant: (a.constant - restConstant) / by, terms: divided },
     rest: { constant: restConstant, terms: restTerms },
   };
 }

@@ -13,7 +13,6 @@ export const panelOver = (variable: LoopVariable): VectorVariable => ({
   variable,
   width: PANEL,
   ragged: true,
-  aligned: false,
 });
 
 /** Masks of the lanes whose number, counted from `first`, is below `end`; one mask a vector. */
