@@ -1,8 +1,19 @@
 /** Keys of layers: their ids have all of 32 bits, more than a float32 number holds. */
-import { foldIn, foldInTraced, key, normal, trace, type Value } from '../../src/autodiff/index.js';
+import {
+  broadcastTo,
+  equal,
+  foldIn,
+  foldInTraced,
+  ints,
+  key,
+  normal,
+  scalar,
+  trace,
+  type Value,
+} from '../../src/autodiff/index.js';
 import { layerId, layerKey } from '../../src/flatlora/index.js';
 import { toNumbers } from '../support/numeric.js';
-import { checkTape, onEachBackend, runTape } from './support.js';
+import { checkTape, kernelBackends, onEachBackend, runTape } from './support.js';
 
 const NAMES = ['first.weight', 'blocks.3.mlp.fc1.weight', 'head'];
 
@@ -28,3 +39,14 @@ onEachBackend((backend) => {
     },
   );
 });
+
+onEachBackend(
+  (backend) => {
+    test('other integers beyond 2^24 in the text of a program are refused', async () => {
+      const far = (x: Value) => equal(broadcastTo(scalar(2 ** 24 + 1, 'int'), [2]), x);
+      const tape = trace(far, ints([1, 2]));
+      await expect(backend().compile(tape)).rejects.toThrow('integer 16777217 at position 0');
+    });
+  },
+  kernelBackends().filter((b) => b.name.startsWith('gpujs')),
+);

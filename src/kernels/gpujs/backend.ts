@@ -32,8 +32,10 @@ import type { Backend, DeviceArray, Executable } from '../backend.js';
 import { liveArrays, requireSignature } from '../liveArrays.js';
 import { planTape, printPlan } from '../plan/plan.js';
 import { deviceOf, type Memory } from './device.js';
+import { LARGEST_INTEGER, requireSmall, requireSmallScalars } from './integers.js';
 import type { GpuJsMode } from './math.js';
 import { buildProgram, floatsOf, toFloats } from './program.js';
+import { withoutHalf } from './withoutHalf.js';
 
 /** WebGPU binds 8 buffers a kernel: one result, the table of normals, and what is read. */
 const MAX_READS: Readonly<Record<GpuJsMode, number>> = {
@@ -45,9 +47,6 @@ const MAX_READS: Readonly<Record<GpuJsMode, number>> = {
 
 /** Terms of a product whose operand still fits the first-level cache on WebAssembly; measured. */
 const LONGEST_PRODUCT = 72;
-
-/** Integers are held as float32, which is exact up to here. */
-const LARGEST_INTEGER = 2 ** 24;
 
 /** Whether gpu.js finds a mode's device on this machine, or why not. */
 export async function gpujsAvailability(mode: GpuJsMode): Promise<string | undefined> {
@@ -101,7 +100,8 @@ export async function gpujsBackend(mode: GpuJsMode): Promise<Backend> {
     memory: live.memory,
     compile: async (tape): Promise<Executable> => {
       live.requireOpen();
-      const plan = planTape(tape, {
+      requireSmallScalars(name, tape);
+      const plan = planTape(withoutHalf(tape), {
         maxReads: MAX_READS[mode],
         ...(mode === 'webasm' && { longestProduct: LONGEST_PRODUCT }),
       });
@@ -118,13 +118,13 @@ export async function gpujsBackend(mode: GpuJsMode): Promise<Backend> {
       return {
         run: async (inputs, donated) => {
           if (ended) throw new FlatloraError('backend', `${name}: the program was disposed before`);
-          requireSignature(name, plan.inputs, inputs);
+          requireSignature(name, tape.inputs, inputs);
           const results = await program.run(inputs.map(live.handleOf));
           live.reach(program.intermediateBytes);
           inputs.forEach((x, i) => {
             if (donated[i]) release(x);
           });
-          return results.map((memory, i) => hold(plan.outputs[i] as Var, memory));
+          return results.map((memory, i) => hold(tape.outputs[i] as Var, memory));
         },
         describe: () => `${printPlan(plan)}\n\n${program.describe()}`,
         dispose: () => {
@@ -154,17 +154,6 @@ function requireFitting(name: string, like: Aval): void {
       'argument',
       `${name}: ${showAval(like)} takes ${floatsOf(like)} floats, more than the 2^24 that kernels can count`,
     );
-  }
-}
-
-function requireSmall(name: string, data: ArrayLike<number>): void {
-  for (let i = 0; i < data.length; i++) {
-    if (Math.abs(data[i] as number) > LARGEST_INTEGER) {
-      throw new FlatloraError(
-        'argument',
-        `${name}: integer ${data[i]} at position ${i} is beyond ±2^24, which float32 kernels cannot hold`,
-      );
-    }
   }
 }
 

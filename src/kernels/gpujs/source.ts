@@ -1,8 +1,8 @@
 /**
- * Prints a kernel as gpu.js source. All arrays are flat float32: ints, bools and half precision as
- * numbers, a random word as two neighbouring numbers, its 16-bit halves.
+ * Prints a kernel as gpu.js source. All arrays are flat float32: ints and bools as numbers, a random
+ * word as two neighbouring numbers, its 16-bit halves.
  */
-import { isHalf, sizeOf, type Var } from '../../autodiff/index.js';
+import { sizeOf, type Var } from '../../autodiff/index.js';
 import { type Expression, type Kernel, parts } from '../plan/expression.js';
 import type { LoopVariable } from '../plan/position.js';
 import { foldPrinter } from './folds.js';
@@ -89,8 +89,6 @@ export function printKernel(kernel: Kernel, mode: GpuJsMode): KernelSource {
         return `(${condition(x)} ? ${value(y)} : ${value(z)})`;
       case 'convert': {
         const text = value(x);
-        // Half precision is held as the numbers that it stands for, so reading it is nothing to do.
-        if (e.from === 'float' && isHalf(e.dtype)) return roundSource(text, e.dtype, writer);
         if (e.from !== 'float' || e.dtype !== 'int') return text;
         const v = local(text);
         return `(${v} < 0.0 ? Math.ceil(${v}) : Math.floor(${v}))`;
