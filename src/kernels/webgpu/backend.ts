@@ -22,14 +22,14 @@ import {
 } from '../../autodiff/index.js';
 import type { Backend, DeviceArray, Executable } from '../backend.js';
 import { liveArrays, requireSignature } from '../liveArrays.js';
-import { planTape, printPlan } from '../plan/plan.js';
+import { type AnyKernel, outputsOf, type Plan, planTape, printPlan } from '../plan/plan.js';
 import { type GpuDevice, openDevice } from './device.js';
 import { acquireArray, type GpuArray, readArray, writeArray } from './memory.js';
 import { pipelineCache } from './pipelines.js';
 import { bufferPool } from './pool.js';
-import { buildProgram, type Machine, toWords } from './program.js';
-import { type ChooseTiling, stepsOf } from './steps.js';
-import { arrayBytes } from './wgsl/bindings.js';
+import { buildProgram, type Machine, type Step, toWords } from './program.js';
+import { type ChooseTiling, type StepOptions, stepsOf } from './steps.js';
+import { type ArrayLayout, arrayBytes } from './wgsl/bindings.js';
 
 const NAME = 'webgpu';
 
@@ -95,20 +95,8 @@ function backendOn(gpu: GpuDevice, { bindingBytes, tiling }: WebgpuOptions): Bac
 
   const compile = async (tape: Tape): Promise<Executable> => {
     requireReady();
-    const plan = planTape(tape, {
-      maxReads: Math.min(12, device.limits.maxStorageBuffersPerShaderStage - 2),
-      operandCost: OPERAND_COST,
-    });
-    for (const v of [...plan.inputs, ...plan.kernels.map((k) => k.output)]) requireFitting(v);
-    const steps = stepsOf(plan, {
-      layout,
-      limits: {
-        lanes: device.limits.maxComputeInvocationsPerWorkgroup,
-        workgroupBytes: device.limits.maxComputeWorkgroupStorageSize,
-      },
-      precision: 'f32',
-      choose: tiling ?? ((_, [first]) => first),
-    });
+    const { plan, steps } = planFor(tape, gpu, { layout, tiling });
+    for (const v of [...plan.inputs, ...plan.kernels.flatMap(outputsOf)]) requireFitting(v);
     const program = await buildProgram(machine, plan, steps);
     gpu.check();
     live.count(program.constantCount, program.constantBytes);
@@ -179,6 +167,34 @@ function backendOn(gpu: GpuDevice, { bindingBytes, tiling }: WebgpuOptions): Bac
       gpu.destroy();
     },
   };
+}
+
+/** The plan of a tape and its launches: attention as one kernel where the device can. */
+function planFor(
+  tape: Tape,
+  { device }: GpuDevice,
+  { layout, tiling }: { readonly layout: ArrayLayout; readonly tiling: ChooseTiling | undefined },
+): { readonly plan: Plan<AnyKernel>; readonly steps: readonly Step[] } {
+  const { limits } = device;
+  const options = {
+    layout,
+    limits: {
+      lanes: limits.maxComputeInvocationsPerWorkgroup,
+      workgroupBytes: limits.maxComputeWorkgroupStorageSize,
+    },
+    precision: 'f32',
+    choose: tiling ?? ((_, [first]) => first),
+  } satisfies StepOptions;
+  const fusion = {
+    // One binding is the result's, one the table's.
+    maxReads: Math.min(12, limits.maxStorageBuffersPerShaderStage - 2),
+    operandCost: OPERAND_COST,
+  };
+  const fused = planTape(tape, { ...fusion, fused: new Set(['attention', 'attentionBackward']) });
+  const steps = stepsOf(fused, options);
+  if (steps !== undefined) return { plan: fused, steps };
+  const plan = planTape(tape, fusion);
+  return { plan, steps: stepsOf(plan, options) ?? [] };
 }
 
 function requireFitting(like: Aval): void {

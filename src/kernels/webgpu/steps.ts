@@ -1,8 +1,9 @@
 /** From the kernels of a plan to the kernels that are launched. */
 import { sizeOf, type Var } from '../../autodiff/index.js';
+import type { AttentionKernel } from '../plan/attention.js';
 import { buffersOf, type Expression, type Kernel } from '../plan/expression.js';
 import { joint } from '../plan/lower.js';
-import type { Plan } from '../plan/plan.js';
+import { type AnyKernel, outputsOf, type Plan } from '../plan/plan.js';
 import { fixed, type LoopVariable, ofAtom, plus, times } from '../plan/position.js';
 import { type Fold, productKernelOf } from '../plan/product.js';
 import { type ProductPlan, productPlanOf, replaceNodes, sizeOfLoops } from './products.js';
@@ -14,8 +15,10 @@ import {
   type Tiling,
   tilingsOf,
 } from './tiles.js';
+import { printAttention } from './wgsl/attention.js';
+import { printAttentionBackward } from './wgsl/attentionBackward.js';
 import type { ArrayLayout } from './wgsl/bindings.js';
-import { printKernel } from './wgsl/kernel.js';
+import { type KernelCode, printKernel } from './wgsl/kernel.js';
 import { printProduct, type TilePrecision } from './wgsl/product.js';
 
 /** The tiling for a product, from those that are possible; `undefined` for none. */
@@ -85,15 +88,33 @@ function launchesOf(
   ];
 }
 
-export function stepsOf(plan: Plan, options: StepOptions): readonly Step[] {
+/** The launches of attention; `undefined` where its lines are too long for a workgroup's memory. */
+function attentionLaunches(
+  kernel: AttentionKernel,
+  { layout, limits }: StepOptions,
+): readonly Step[] | undefined {
+  if (outputsOf(kernel).every((v) => sizeOf(v.shape) === 0)) return [];
+  const codes =
+    kernel.kind === 'attention'
+      ? [printAttention(kernel, layout, limits.workgroupBytes)]
+      : printAttentionBackward(kernel, layout, limits.workgroupBytes);
+  return codes?.every((c) => c !== undefined)
+    ? codes.map((code) => ({ code: code as KernelCode, dies: [] }))
+    : undefined;
+}
+
+/** The launches of a plan, or `undefined` where some attention has to run as it is defined. */
+export function stepsOf(plan: Plan<AnyKernel>, options: StepOptions): readonly Step[] | undefined {
   // Buffers between the launches of one kernel are numbered downwards from −1.
   let count = 0;
   const scratch = (size: number): Var => ({ id: --count, shape: [size], dtype: 'float' });
-  return plan.kernels.flatMap((kernel, i) => {
-    const launches = launchesOf(kernel, options, scratch);
-    const last = launches.length - 1;
-    return launches.map((step, l) =>
+  const steps = plan.kernels.map((kernel, i) => {
+    const launches =
+      'kind' in kernel ? attentionLaunches(kernel, options) : launchesOf(kernel, options, scratch);
+    const last = (launches?.length ?? 0) - 1;
+    return launches?.map((step, l) =>
       l === last ? { ...step, dies: [...step.dies, ...(plan.dies[i] ?? [])] } : step,
     );
   });
+  return steps.some((s) => s === undefined) ? undefined : steps.flatMap((s) => s ?? []);
 }
