@@ -2,8 +2,9 @@
  * The process of one JavaScript engine: loads its module from `peers/` and answers requests one after
  * another. Usage: node engineProcess.js NAME [OPTIONS as JSON]
  */
-import { createInterface } from 'node:readline';
+
 import { performance } from 'node:perf_hooks';
+import { createInterface } from 'node:readline';
 import type { Engine, Runner } from './harness/job.js';
 import { REPLY_MARK, type Reply, type Request } from './harness/process.js';
 import { provideIteratorHelpers, provideWorkers } from './peers/webPlatform.js';

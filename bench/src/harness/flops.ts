@@ -9,12 +9,8 @@ import type { Spec, StepSpec } from './job.js';
 const product = (m: number, n: number, k: number): number => 2 * m * n * k;
 
 /** Scores and mixing, over the half of the pairs that a causal mask leaves where there is one. */
-const attentionProducts = (
-  batch: number,
-  tokens: number,
-  width: number,
-  causal: boolean,
-): number => (2 * batch * product(tokens, tokens, width)) / (causal ? 2 : 1);
+const attentionProducts = (batch: number, tokens: number, width: number, causal: boolean): number =>
+  (2 * batch * product(tokens, tokens, width)) / (causal ? 2 : 1);
 
 export function flopsOf(spec: Spec): number {
   switch (spec.kind) {

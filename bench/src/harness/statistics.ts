@@ -22,9 +22,7 @@ export interface Ratio {
  * both: the median of these ratios, their 10th and their 90th percentile.
  */
 export function pairedRatio(subject: readonly number[], peer: readonly number[]): Ratio {
-  const ratios = subject
-    .slice(0, peer.length)
-    .map((own, round) => (peer[round] as number) / own);
+  const ratios = subject.slice(0, peer.length).map((own, round) => (peer[round] as number) / own);
   return { ratio: median(ratios), low: quantile(ratios, 0.1), high: quantile(ratios, 0.9) };
 }
 

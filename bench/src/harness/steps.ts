@@ -12,8 +12,7 @@ export const TOTAL_STEPS = 1e6;
 export const QUIET_STEPS = 3;
 
 /** σ at a step. */
-export const strengthAt = (step: number, sigma: number): number =>
-  step < QUIET_STEPS ? 0 : sigma;
+export const strengthAt = (step: number, sigma: number): number => (step < QUIET_STEPS ? 0 : sigma);
 
 export interface StepReport {
   readonly loss: number;

@@ -25,7 +25,9 @@ export function treeOf<L>(named: Readonly<Record<string, L>>): Tree<L> {
 export function factorsOf<L>(
   named: Readonly<Record<string, L>>,
 ): Readonly<Record<string, { readonly a: L; readonly b: L }>> {
-  const paths = Object.keys(named).flatMap((name) => (name.endsWith('.a') ? name.slice(0, -2) : []));
+  const paths = Object.keys(named).flatMap((name) =>
+    name.endsWith('.a') ? name.slice(0, -2) : [],
+  );
   return Object.fromEntries(
     paths.map((path) => [path, { a: named[`${path}.a`] as L, b: named[`${path}.b`] as L }]),
   );

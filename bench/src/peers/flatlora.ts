@@ -13,8 +13,8 @@ import {
   meanSquaredError,
   mul,
   reduceSum,
-  relu,
   release,
+  relu,
   slice,
   type Value,
   valueAndGrad,
@@ -130,7 +130,9 @@ function mlp(_: MlpSpec) {
 function attention({ causal }: AttentionSpec) {
   return ({ g, ...rest }: Inputs): Outputs => {
     const { value, gradient } = valueAndGrad(({ q, k, v }: Inputs) =>
-      reduceSum(mul(dotProductAttention(q as Value, k as Value, v as Value, { causal }), g as Value)),
+      reduceSum(
+        mul(dotProductAttention(q as Value, k as Value, v as Value, { causal }), g as Value),
+      ),
     )(rest);
     return { loss: value, ...gradient };
   };

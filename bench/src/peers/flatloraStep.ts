@@ -27,7 +27,13 @@ import {
 } from '../../../dist/index.js';
 import type { Job, Runner, StepSpec } from '../harness/job.js';
 import { planLowerBound } from '../harness/planText.js';
-import { firstSteps, QUIET_STEPS, type StepReport, TARGETS, TOTAL_STEPS } from '../harness/steps.js';
+import {
+  firstSteps,
+  QUIET_STEPS,
+  type StepReport,
+  TARGETS,
+  TOTAL_STEPS,
+} from '../harness/steps.js';
 import { readTensors, withPrefix } from '../harness/tensors.js';
 import { factorsOf, treeOf } from '../harness/tree.js';
 import { host } from './flatlora.js';

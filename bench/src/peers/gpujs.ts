@@ -46,13 +46,17 @@ function launcher(gpu: GPU, spec: Spec, inputs: Readonly<Record<string, Tensor>>
   }
 }
 
-/** A kernel's thread, as gpu.js compiles it. */
-interface Thread {
-  readonly thread: { readonly x: number; readonly y: number };
-  readonly constants: Readonly<Record<string, number>>;
-}
+/** One cell of the product, as text, for gpu.js compiles a function's text in any case. */
+const CELL = `function (a, b) {
+  let sum = 0;
+  for (let i = 0; i < this.constants.k; i++) {
+    sum += a[this.thread.y * this.constants.aRow + i * this.constants.aStep]
+      * b[this.thread.x * this.constants.bColumn + i * this.constants.bStep];
+  }
+  return sum;
+}`;
 
-/** Strides of the operands, so that every layout is the same kernel. */
+/** Sizes and order of the operands, whose strides make every layout the same kernel. */
 interface Layout {
   readonly m: number;
   readonly n: number;
@@ -76,15 +80,7 @@ const flat = (rows: unknown): Float32Array => {
 /** A·B of flat operands, as a flat result. */
 function product(gpu: GPU, { m, n, k, transposeA, transposeB }: Layout): Launch {
   const kernel = gpu.createKernel(
-    function (this: Thread, a: number[], b: number[]): number {
-      let sum = 0;
-      for (let i = 0; i < this.constants.k!; i++) {
-        sum +=
-          a[this.thread.y * this.constants.aRow! + i * this.constants.aStep!]! *
-          b[this.thread.x * this.constants.bColumn! + i * this.constants.bStep!]!;
-      }
-      return sum;
-    } as never,
+    CELL as never,
     {
       output: [n, m],
       constants: {

@@ -4,8 +4,9 @@
  *
  * Its arrays are counted references: a call consumes its arguments, and `.ref` keeps one for later.
  */
-import { init, jit, nn, numpy as np, valueAndGrad } from '@jax-js/jax';
+
 import { createRequire } from 'node:module';
+import { init, jit, nn, numpy as np, valueAndGrad } from '@jax-js/jax';
 import { digestAll } from '../harness/digest.js';
 import type { AttentionSpec, Digests, Engine, Job, MatmulSpec, Runner } from '../harness/job.js';
 import { readTensors } from '../harness/tensors.js';

@@ -67,7 +67,10 @@ function blocks(parts: Parts, embedded: np.Array, isCausal: boolean): np.Array {
 function withPositions({ frozen, spec }: Parts, x: np.Array): np.Array {
   const { width, tokens, batch } = spec.size;
   const table = use(frozen, 'positionEmbedding.weight');
-  return x.reshape([batch, tokens, width]).add(table).reshape([batch * tokens, width]);
+  return x
+    .reshape([batch, tokens, width])
+    .add(table)
+    .reshape([batch * tokens, width]);
 }
 
 /** Patches in the order (channel, y, x), as flatlora's patch embedding wants them. */
@@ -134,14 +137,14 @@ function adamW(
     use(oldMean, name).mul(0.9).add(use(gradients, name).mul(0.1)),
   );
   const square = mapArrays(params, (name) =>
-    use(oldSquare, name).mul(0.999).add(np.square(use(gradients, name)).mul(0.001)),
+    use(oldSquare, name)
+      .mul(0.999)
+      .add(np.square(use(gradients, name)).mul(0.001)),
   );
   const updated = mapArrays(params, (name) => {
     const root = np.sqrt(use(square, name).div(squareWeight.ref)).add(1e-8);
     const adam = use(mean, name).div(meanWeight.ref).div(root);
-    return use(params, name).sub(
-      adam.add(use(params, name).mul(weightDecay)).mul(learningRate),
-    );
+    return use(params, name).sub(adam.add(use(params, name).mul(weightDecay)).mul(learningRate));
   });
   return { params: updated, mean, square };
 }

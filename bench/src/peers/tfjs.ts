@@ -115,9 +115,7 @@ export const causalBias = (tokens: number): tf.Tensor =>
 function attention({ causal, tokens }: AttentionSpec, { g, ...params }: Arrays): Arrays {
   const bias = causal ? causalBias(tokens) : undefined;
   const { loss, gradients } = lossAndGradients(params, ({ q, k, v }) =>
-    tf.sum(
-      tf.mul(attend(q as tf.Tensor, k as tf.Tensor, v as tf.Tensor, bias), g as tf.Tensor),
-    ),
+    tf.sum(tf.mul(attend(q as tf.Tensor, k as tf.Tensor, v as tf.Tensor, bias), g as tf.Tensor)),
   );
   return { loss, ...gradients };
 }

@@ -2,11 +2,7 @@
 
 /** Three significant digits, without an exponent for what people measure. */
 export const short = (x: number): string =>
-  !Number.isFinite(x)
-    ? String(x)
-    : Math.abs(x) >= 100
-      ? x.toFixed(0)
-      : x.toPrecision(3);
+  !Number.isFinite(x) ? String(x) : Math.abs(x) >= 100 ? x.toFixed(0) : x.toPrecision(3);
 
 export const milliseconds = (ms: number): string =>
   ms < 1 ? `${short(1000 * ms)} µs` : ms < 10_000 ? `${short(ms)} ms` : `${short(ms / 1000)} s`;

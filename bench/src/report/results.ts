@@ -115,15 +115,7 @@ export function resultsText(results: Results): string {
       ? []
       : [
           table(
-            [
-              'work',
-              'engine',
-              'time',
-              'GFLOP/s',
-              'of limit',
-              'slower than flatlora by',
-              '10–90 %',
-            ],
+            ['work', 'engine', 'time', 'GFLOP/s', 'of limit', 'slower than flatlora by', '10–90 %'],
             speedRows(results),
             2,
           ),

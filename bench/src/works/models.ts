@@ -153,10 +153,7 @@ export function stepCases(effort: Effort): readonly Case[] {
   return [
     ...(vit === undefined
       ? []
-      : [
-          stepCase('vit-lora', vitSpec(vit)),
-          stepCase('vit-flat-lora', vitSpec(vit, SIGMA)),
-        ]),
+      : [stepCase('vit-lora', vitSpec(vit)), stepCase('vit-flat-lora', vitSpec(vit, SIGMA))]),
     stepCase('decoder-lora', decoderSpec(decoder)),
     stepCase('decoder-flat-lora', decoderSpec(decoder, SIGMA)),
   ];
