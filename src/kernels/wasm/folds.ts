@@ -32,7 +32,7 @@ function emitLoops(nest: Nest, loops: readonly LoopVariable[], body: () => void)
 /** The vector variable that a loop makes. */
 export const vectorOver = (variable: LoopVariable): VectorVariable => {
   const width = variable.size > 4 ? 8 : 4;
-  return { variable, width, ragged: variable.size % width !== 0, aligned: true };
+  return { variable, width, ragged: variable.size % width !== 0 };
 };
 
 const words = (value: number): Code => v128.words([value, value, value, value]);

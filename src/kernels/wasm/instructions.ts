@@ -45,6 +45,13 @@ export const when = (condition: Code, then: Code, otherwise: Code = []): Code =>
 export const repeatWhile = (condition: Code, body: Code): Code =>
   [0x03, 0x40].concat(body as number[], condition as number[], [0x0d, 0, 0x0b]);
 
+/** A block that `breakIf` may leave. */
+export const block = (body: Code): Code => [0x02, 0x40, ...body, 0x0b];
+/** Repeats `body` until a break leaves an outer block. */
+export const forever = (body: Code): Code => [0x03, 0x40, ...body, 0x0c, 0, 0x0b];
+/** Leaves the block `levels` around the innermost. */
+export const breakIf = (condition: Code, levels: number): Code => [...condition, 0x0d, levels];
+
 export const i32 = {
   const: (value: number): Code => [0x41, ...signed(value)],
   load: (address: Code, offset = 0): Code => [...address, 0x28, ...access(2, offset)],
@@ -226,6 +233,10 @@ export const f32x4 = {
   div: simd2(231),
   min: simd2(232),
   max: simd2(233),
+  /** y < x ? y : x; one instruction of the machine, where `min` takes several. */
+  lesser: simd2(234),
+  /** x < y ? y : x */
+  greater: simd2(235),
   fromInt: simd1(250),
   /** x · y + z in one rounding or two, as the machine likes (relaxed SIMD). */
   relaxedMadd: simd3(0x105),

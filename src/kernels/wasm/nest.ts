@@ -24,14 +24,12 @@ interface OpenLoop {
   readonly local: Local;
 }
 
-/** The variable of which `width` neighbouring values are computed together. */
+/** The variable of which `width` neighbouring values, from an even one on, are computed together. */
 export interface VectorVariable {
   readonly variable: LoopVariable;
   readonly width: 4 | 8;
   /** Whether the last step reaches beyond the variable's size. */
   readonly ragged: boolean;
-  /** Whether the first lane's value is always a multiple of the width. */
-  readonly aligned: boolean;
 }
 
 export type Nest = ReturnType<typeof createNest>;
@@ -121,16 +119,18 @@ export function createNest(writer: Writer) {
 
   /** base + scale · position in a lane; terms of outer loops are summed up outside the inner ones. */
   const scaled = (p: Position, scale: number, base: Local | undefined, lane: number): Local => {
+    const least = base === undefined ? 0 : writer.depthOf(base);
     const atDepth = new Map<number, Position['terms'][number][]>();
     for (const term of p.terms) {
-      const depth =
+      const own =
         term.atom.kind === 'loop' ? depthOfNames([term.atom.name]) : depthOfPosition(term.atom.of);
+      const depth = Math.max(least, own);
       atDepth.set(depth, [...(atDepth.get(depth) ?? []), term]);
     }
     const own = varies(p) ? lane : 0;
     let prefix: Position = { constant: p.constant, terms: [] };
     const key = () => `index ${base ?? ''} ${scale} ${positionKey(prefix)} ${own}`;
-    let sum = writer.once(key(), 0, () => {
+    let sum = writer.once(key(), least, () => {
       const start = i32.const(p.constant * scale);
       return [writer.define('i32', base === undefined ? start : i32.add(get(base), start))];
     });

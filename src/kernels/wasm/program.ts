@@ -14,6 +14,8 @@ import { type Code, encodeModule, type WasmFunction } from './encoding.js';
 import type { FunctionOptions } from './functions.js';
 import { call, drop, get, i32, repeatWhile, set, when } from './instructions.js';
 import { emitMap } from './map.js';
+import { emitProduct, type ProductOptions } from './product/emit.js';
+import { microKernel, tileRows } from './product/microKernel.js';
 import { createWriter } from './writer.js';
 
 export interface WasmProgram {
@@ -87,8 +89,10 @@ function barrier(): WasmFunction {
 }
 
 /** The code of a kernel by its kind. */
-function codeOf(kernel: AnyKernel, options: ProgramOptions): KernelCode {
+function codeOf(kernel: AnyKernel, options: ProgramOptions & ProductOptions): KernelCode {
   if ('kind' in kernel) return attentionCode(kernel, options);
+  const product = emitProduct(kernel, options);
+  if (product !== undefined) return product;
   const buffers = [kernel.output, ...kernel.reads.filter((v) => v.id !== kernel.output.id)];
   const step = { name: `b${kernel.output.id}`, function: emitMap(kernel, options), buffers };
   return { steps: [step], scratchBytes: 0, sharedBytes: 0 };
@@ -130,7 +134,12 @@ function runner(
 
 /** Translates a plan. */
 export function buildWasmProgram(plan: Plan<AnyKernel>, options: ProgramOptions): WasmProgram {
-  const codes = plan.kernels.map((kernel) => codeOf(kernel, options));
+  const { shared, relaxed } = options;
+  const functions: WasmFunction[] = shared ? [barrier()] : [];
+  const microKernels = new Map(
+    tileRows(relaxed).map((rows) => [rows, functions.push(microKernel({ rows, relaxed })) - 1]),
+  );
+  const codes = plan.kernels.map((kernel) => codeOf(kernel, { ...options, microKernels }));
   const scratchBytesPerThread = Math.max(0, ...codes.map((c) => c.scratchBytes));
   const sharedScratchBytes = Math.max(0, ...codes.map((c) => c.sharedBytes));
   const buffers = new Map<number, Var>();
@@ -142,7 +151,6 @@ export function buildWasmProgram(plan: Plan<AnyKernel>, options: ProgramOptions)
   const slots = new Map([...buffers.keys()].map((id, slot) => [id, slot]));
 
   // Kernels of equal layers have equal code: one function serves them all.
-  const functions: WasmFunction[] = options.shared ? [barrier()] : [];
   const known = new Map<string, number>();
   const steps = codes.flatMap((c) => c.steps);
   const calls = steps.map((step) => {
@@ -151,9 +159,9 @@ export function buildWasmProgram(plan: Plan<AnyKernel>, options: ProgramOptions)
     known.set(text, index);
     return { index, slots: step.buffers.map((v) => slots.get(v.id) as number) };
   });
-  functions.push(runner(calls, scratchBytesPerThread, options.shared ? 0 : undefined));
+  functions.push(runner(calls, scratchBytesPerThread, shared ? 0 : undefined));
   return {
-    bytes: encodeModule(functions, options.shared),
+    bytes: encodeModule(functions, shared),
     buffers: [...buffers.values()],
     scratchBytesPerThread,
     sharedScratchBytes,

@@ -161,7 +161,6 @@ export function createValues(context: ValueContext): ValueEmitter {
   const randomWords = (key: KeyWords, at: Position): Lanes => {
     const inPairs =
       nest.vector()?.width === 8 &&
-      nest.vector()?.aligned === true &&
       nest.stride(at) === 1 &&
       at.constant % 2 === 0 &&
       at.terms.every(

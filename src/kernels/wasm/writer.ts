@@ -26,6 +26,7 @@ export type Writer = ReturnType<typeof createWriter>;
 /** A writer for one function with the given parameters, which are its first locals. */
 export function createWriter(params: readonly ValueType[]) {
   const locals: ValueType[] = [];
+  const depths = new Map<Local, number>();
   let scopes: readonly Scope[] = [newScope()];
   const innermost = () => scopes.length - 1;
   const at = (depth: number): Scope => scopes[depth] as Scope;
@@ -37,9 +38,13 @@ export function createWriter(params: readonly ValueType[]) {
   /** A fresh local with a value. */
   const define = (type: ValueType, value: Code, depth = innermost()): Local => {
     const made = local(type);
+    depths.set(made, depth);
     emit(set(made, value), depth);
     return made;
   };
+
+  /** The depth of the scope in which a local was defined; 0 for parameters. */
+  const depthOf = (of: Local): number => depths.get(of) ?? 0;
 
   /** What `make` gives, made at most once per key and scope, with the code that it emits there. */
   const once = (key: unknown, depth: number, make: () => readonly Local[]): readonly Local[] => {
@@ -77,5 +82,5 @@ export function createWriter(params: readonly ValueType[]) {
     ...(exportAs !== undefined && { exportAs }),
   });
 
-  return { local, emit, define, once, within, scoped, innermost, finish, get };
+  return { local, emit, define, depthOf, once, within, scoped, innermost, finish, get };
 }
