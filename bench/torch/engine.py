@@ -6,6 +6,7 @@ Usage: python3 engine.py cpu|cuda float32|bfloat16 THREADS
 """
 
 import json
+import math
 import sys
 import time
 
@@ -34,8 +35,14 @@ def digest(array):
     flat = array.detach().float().reshape(-1).cpu().double()
     size = flat.numel()
     count = min(SAMPLES, size)
-    samples = [flat[i * size // count].item() for i in range(count)]
-    return {"rms": flat.square().mean().sqrt().item(), "samples": samples}
+    samples = [number(flat[i * size // count]) for i in range(count)]
+    return {"rms": number(flat.square().mean().sqrt()), "samples": samples}
+
+
+def number(scalar):
+    """JSON has neither NaN nor infinities."""
+    value = scalar.item()
+    return value if math.isfinite(value) else None
 
 
 class Runner:

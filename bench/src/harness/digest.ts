@@ -40,10 +40,12 @@ function differenceOf(expected: Digest, given: Digest | undefined): number {
   if (given === undefined || given.samples.length !== expected.samples.length) return Infinity;
   const scale = Math.max(expected.rms, Number.MIN_VALUE);
   const theirs = [given.rms, ...given.samples];
-  const worst = [expected.rms, ...expected.samples].reduce((most, x, i) => {
-    const difference = Math.abs(x - (theirs[i] as number)) / scale;
-    // Written so that NaN counts as the worst.
-    return difference <= most ? most : difference;
-  }, 0);
+  const worst = [expected.rms, ...expected.samples].reduce(
+    (most, x, i) => Math.max(most, Math.abs(number(x) - number(theirs[i])) / scale),
+    0,
+  );
   return Number.isNaN(worst) ? Infinity : worst;
 }
+
+/** JSON writes NaN and infinities as null; whoever has one agrees with nobody. */
+const number = (x: number | null | undefined): number => x ?? Number.NaN;
