@@ -1,6 +1,15 @@
 /** A run of the benchmark: its tasks in order, and what they found put together. */
 import os from 'node:os';
-import { enter, type Missing, type Row, race, rowsOf, type Timing } from './harness/compare.js';
+import {
+  enter,
+  type Missing,
+  type OwnTime,
+  ownTime,
+  type Row,
+  race,
+  rowsOf,
+  type Timing,
+} from './harness/compare.js';
 import { measureFlatCost } from './harness/flatCost.js';
 import { flopsOf } from './harness/flops.js';
 import { measureGrowth } from './harness/growth.js';
@@ -32,6 +41,7 @@ const QUICK: Timing = { sampleMs: 5, warmUpMs: 20, budgetMs: 1000, leastRounds: 
 
 /** What one task finds. */
 interface Found {
+  readonly times?: readonly OwnTime[];
   readonly rows?: readonly Row[];
   readonly missing?: readonly Missing[];
   readonly growth?: readonly Growth[];
@@ -63,7 +73,7 @@ async function measureCase(
       const { entrants, missing } = await enter(about, { spec, tensors: files }, subject, peers);
       await race(entrants, timing);
       for (const { process, runner } of entrants) await process.dispose(runner);
-      return { rows: rowsOf(work, entrants), missing };
+      return { times: ownTime(work, entrants), rows: rowsOf(work, entrants), missing };
     });
   } catch (cause) {
     const reason = `not timed: ${(cause as Error).message}`;
@@ -147,6 +157,7 @@ export async function runBench(options: BenchOptions): Promise<Results> {
     engines: session.engines,
     peaks: bestOf(before.peaks ?? [], after.peaks ?? []),
     works: cases.map(({ work, about, spec }) => ({ work, about, flops: flopsOf(spec) })),
+    times: found.flatMap((f) => f.times ?? []),
     rows: found.flatMap((f) => f.rows ?? []),
     missing,
     growth: found.flatMap((f) => f.growth ?? []),

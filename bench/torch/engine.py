@@ -85,6 +85,8 @@ def main():
         command = request["command"]
         if command == "hello":
             info = {"name": f"PyTorch {device} {precision}", "version": torch.__version__}
+            if precision == "bfloat16":
+                info["epsilon"] = torch.finfo(dtype).eps
             if on_gpu:
                 return {**info, "note": torch.cuda.get_device_name() + ", no TF32"}
             return {**info, "threads": torch.get_num_threads()}

@@ -1,6 +1,6 @@
 /** Tables and the picture of a benchmark's results. */
 import { SaxesParser } from 'saxes';
-import { rowsOf } from '../../bench/src/harness/compare.js';
+import { ownTime, rowsOf } from '../../bench/src/harness/compare.js';
 import { benchChart } from '../../bench/src/report/chart.js';
 import { duration, milliseconds, percent, short } from '../../bench/src/report/numbers.js';
 import { bestOf, limitOf, type Results, resultsText } from '../../bench/src/report/results.js';
@@ -14,11 +14,13 @@ const entrant = (name: string, times: number[]) => ({
   difference: 1e-6,
 });
 
-const rows = rowsOf('matmul/512', [
+const entrants = [
   entrant('flatlora wasm', [2, 2, 2]),
   entrant('slow & old', [8, 10, 9]),
   entrant('fast', [1, 1, 1]),
-]);
+];
+const rows = rowsOf('matmul/512', entrants);
+const times = ownTime('matmul/512', entrants);
 
 const results: Results = {
   machine: { cpu: 'A processor', threads: 2, node: '20.0.0', platform: 'linux x64' },
@@ -29,6 +31,7 @@ const results: Results = {
     { name: 'copy', value: 900, unit: 'GB/s' },
   ],
   works: [{ work: 'matmul/512', about: '', flops: 2 * 512 ** 3 }],
+  times,
   rows,
   missing: [{ work: 'mlp', peer: 'gpu.js', reason: 'no derivatives' }],
   growth: [{ what: 'Time', unit: 'ms', points: [{ size: 1, value: 2 }], exponent: 1 }],
@@ -55,6 +58,10 @@ test('the text tells times, rates, shares of the limit, ratios, and what is miss
   expect(text).toContain('4.50×');
   expect(text).toMatch(/mlp\s+gpu\.js\s+no derivatives/);
   expect(text).toContain('A note.');
+});
+
+test('without peers the own time is still told', () => {
+  expect(resultsText({ ...results, rows: [] })).toContain('2.00 ms');
 });
 
 test('the limit is the greatest rate of arithmetic; of two measurements the better counts', () => {

@@ -12,13 +12,21 @@ import { median, pairedRatio, repeatsFor, roundsFor } from './statistics.js';
 /** A running engine that takes part. */
 export interface Contestant {
   readonly name: string;
+  /** See `EngineInfo`. */
+  readonly epsilon?: number | undefined;
   readonly process: EngineProcess;
 }
 
-/** A line of the result: how much longer the peer takes than the subject. */
-export interface Row {
+/** How long the subject takes, alone or next to its peers. */
+export interface OwnTime {
   readonly work: string;
   readonly subject: string;
+  /** Median milliseconds. */
+  readonly subjectMs: number;
+}
+
+/** A line of the result: how much longer the peer takes than the subject. */
+export interface Row extends OwnTime {
   readonly peer: string;
   /** Median of peer's time over subject's, within rounds; above 1 the subject is faster. */
   readonly ratio: number;
@@ -26,7 +34,6 @@ export interface Row {
   readonly low: number;
   readonly high: number;
   /** Median milliseconds. */
-  readonly subjectMs: number;
   readonly peerMs: number;
   readonly rounds: number;
   /** Greatest difference between the peer's results and ours, as a share of their size. */
@@ -59,6 +66,9 @@ const PAUSE_MS = 15;
 /** Engines may differ by more than rounding where each draws noise of its own. */
 const NOISY_TOLERANCE = 0.05;
 
+/** Roundings of the coarsest number that a result may be off by. */
+const ROUNDINGS = 8;
+
 export interface Entrant extends Contestant {
   /** The job's key in its process. */
   readonly runner: string;
@@ -85,7 +95,9 @@ export async function enter(
       missing.push({ work, peer: peer.name, reason: results.message });
       continue;
     }
-    const allowed = (name: string) => (name.startsWith('noisy') ? NOISY_TOLERANCE : tolerance);
+    const least = ROUNDINGS * (peer.epsilon ?? 0);
+    const allowed = (name: string) =>
+      Math.max(least, name.startsWith('noisy') ? NOISY_TOLERANCE : tolerance);
     const wrong = Object.keys(own)
       .map((name) => worstDifference({ [name]: own[name] as never }, results))
       .find(({ name, difference }) => difference > allowed(name));
@@ -133,6 +145,10 @@ export async function race(
     }
   }
 }
+
+/** The first entrant's own time. */
+export const ownTime = (work: string, [subject]: readonly Entrant[]): readonly OwnTime[] =>
+  subject === undefined ? [] : [{ work, subject: subject.name, subjectMs: median(subject.times) }];
 
 /** Every peer's row against the first entrant. */
 export function rowsOf(work: string, [subject, ...peers]: readonly Entrant[]): readonly Row[] {

@@ -7,6 +7,8 @@ import {
   type Contestant,
   type Entrant,
   type Missing,
+  type OwnTime,
+  ownTime,
   type Row,
   race,
   rowsOf,
@@ -15,6 +17,7 @@ import {
 import { inTemporaryFiles } from './tensors.js';
 
 export interface FlatCost {
+  readonly times: readonly OwnTime[];
   readonly rows: readonly Row[];
   readonly missing: readonly Missing[];
   /** Tells the bytes that stay alive between steps beyond those of LoRA. */
@@ -51,9 +54,9 @@ export async function measureFlatCost(
     for (const { runner } of entrants) await subject.process.dispose(runner);
     const [plain = 0, noisy = 0] = bytes;
     const notes = [`${work}: Flat-LoRA keeps ${noisy - plain} bytes more than LoRA between steps.`];
-    return { rows: rowsOf(work, entrants), missing: [], notes };
+    return { times: ownTime(work, entrants), rows: rowsOf(work, entrants), missing: [], notes };
   } catch (cause) {
     const reason = (cause as Error).message;
-    return { rows: [], missing: [{ work, peer: subject.name, reason }], notes: [] };
+    return { times: [], rows: [], missing: [{ work, peer: subject.name, reason }], notes: [] };
   }
 }

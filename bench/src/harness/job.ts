@@ -121,6 +121,8 @@ export interface EngineInfo {
   readonly version: string;
   /** Threads that compute; undefined where it is a GPU. */
   readonly threads?: number;
+  /** Relative rounding of its arithmetic, where that is coarser than float32's. */
+  readonly epsilon?: number;
   readonly note?: string;
 }
 

@@ -25,7 +25,7 @@ export async function openSession({ subject, peers, absent }: Catalogue): Promis
     try {
       const info = await process.hello();
       running.push(process);
-      return { info, contestant: { name: info.name, process } };
+      return { info, contestant: { name: info.name, epsilon: info.epsilon, process } };
     } catch (cause) {
       process.end();
       return { name, reason: (cause as Error).message };

@@ -23,6 +23,7 @@ export interface Catalogue {
 export interface CatalogueOptions {
   readonly backend: string | undefined;
   readonly gpu: boolean;
+  readonly quick: boolean;
   readonly threads: number;
   /** The Python to look for PyTorch in; by default the first of the usual ones that has it. */
   readonly python: string | undefined;
@@ -74,32 +75,42 @@ function findTorch(
 
 const NODE_HAS_NO_WEBGPU = 'its WebGPU backend runs in browsers only';
 
-export function catalogue({ backend, gpu, threads, python }: CatalogueOptions): Catalogue {
-  const torch = findTorch(python === undefined ? ['python3', '/usr/bin/python3'] : [python], gpu);
+/** PyTorch in every precision that is compared, or why it is not. */
+function torchPeers({ gpu, quick, threads, python }: CatalogueOptions): {
+  readonly peers: readonly Peer[];
+  readonly absent: readonly Absent[];
+} {
+  const pythons = python === undefined ? ['python3', '/usr/bin/python3'] : [python];
+  const precisions = gpu ? ['float32', 'bfloat16'] : ['float32'];
+  const named = (device: string) => (precision: string) => `PyTorch ${device} ${precision}`;
+  const on = (device: string, found: string): readonly Peer[] =>
+    precisions.map((precision) => ({
+      name: named(device)(precision),
+      launch: torchEngine(found, device, precision, threads),
+    }));
+  const device = gpu ? 'cuda' : 'cpu';
+  const torch = findTorch(pythons, gpu);
+  if ('python' in torch) return { peers: on(device, torch.python), absent: [] };
+  const absent = precisions.map(named(device)).map((name) => ({ name, reason: torch.reason }));
+  // A quick run is there to see whether things work: then the processor's results do as well.
+  const substitute = gpu && quick ? findTorch(pythons, false) : torch;
+  return { peers: 'python' in substitute ? on('cpu', substitute.python) : [], absent };
+}
+
+export function catalogue(options: CatalogueOptions): Catalogue {
+  const { backend, gpu, threads } = options;
   const chosen = backend ?? (gpu ? 'webgpu' : undefined);
   const subject: Peer = {
     name: 'flatlora',
     launch: nodeEngine('flatlora', { threads, ...(chosen !== undefined && { backend: chosen }) }),
   };
-  const torchPeers = (gpu ? ['float32', 'bfloat16'] : ['float32']).map((precision) => ({
-    name: `PyTorch ${gpu ? 'cuda' : 'cpu'} ${precision}`,
-    precision,
-  }));
-  const withTorch: readonly Peer[] =
-    'python' in torch
-      ? torchPeers.map(({ name, precision }) => ({
-          name,
-          launch: torchEngine(torch.python, gpu ? 'cuda' : 'cpu', precision, threads),
-        }))
-      : [];
-  const withoutTorch: readonly Absent[] =
-    'reason' in torch ? torchPeers.map(({ name }) => ({ name, reason: torch.reason })) : [];
+  const torch = torchPeers(options);
   if (gpu) {
     return {
       subject,
-      peers: withTorch,
+      peers: torch.peers,
       absent: [
-        ...withoutTorch,
+        ...torch.absent,
         { name: 'TensorFlow.js webgpu', reason: NODE_HAS_NO_WEBGPU },
         { name: 'jax-js webgpu', reason: NODE_HAS_NO_WEBGPU },
       ],
@@ -114,8 +125,8 @@ export function catalogue({ backend, gpu, threads, python }: CatalogueOptions): 
         ? [{ name: 'jax-js wasm, threads', launch: nodeEngine('jaxjs-threads', { threads }) }]
         : []),
       { name: 'gpu.js webasm', launch: nodeEngine('gpujs', { threads }) },
-      ...withTorch,
+      ...torch.peers,
     ],
-    absent: withoutTorch,
+    absent: torch.absent,
   };
 }

@@ -1,5 +1,5 @@
 /** Everything that a run of the benchmark found, and its text. */
-import type { Missing, Row } from '../harness/compare.js';
+import type { Missing, OwnTime, Row } from '../harness/compare.js';
 import type { EngineInfo } from '../harness/job.js';
 import { milliseconds, percent, short } from './numbers.js';
 import { table } from './table.js';
@@ -39,6 +39,7 @@ export interface Results {
   readonly engines: readonly EngineInfo[];
   readonly peaks: readonly Peak[];
   readonly works: readonly WorkFacts[];
+  readonly times: readonly OwnTime[];
   readonly rows: readonly Row[];
   readonly missing: readonly Missing[];
   readonly growth: readonly Growth[];
@@ -64,33 +65,28 @@ export const limitOf = (peaks: readonly Peak[]): Peak | undefined =>
 
 const rate = (flops: number, ms: number): number => flops / ms / 1e6;
 
-/** One row of the table per engine and work: the subject first, then its peers. */
-function speedRows({ rows, works, peaks }: Results): readonly (readonly string[])[] {
+/** One line per engine and work: the subject first, then its peers. */
+function speedLines({ times, rows, works, peaks }: Results): readonly (readonly string[])[] {
   const limit = limitOf(peaks);
-  const speed = (work: string, ms: number): readonly [string, string] => {
+  const speed = (work: string, ms: number): readonly string[] => {
     const flops = works.find((facts) => facts.work === work)?.flops;
-    if (flops === undefined) return ['', ''];
+    if (flops === undefined) return [milliseconds(ms), '', ''];
     const gflops = rate(flops, ms);
-    return [short(gflops), limit === undefined ? '' : percent(gflops / limit.value)];
+    const share = limit === undefined ? '' : percent(gflops / limit.value);
+    return [milliseconds(ms), short(gflops), share];
   };
-  const lines: (readonly string[])[] = [];
-  rows.forEach((row, i) => {
-    const first = rows[i - 1]?.work !== row.work || rows[i - 1]?.subject !== row.subject;
-    if (first) {
-      const own = speed(row.work, row.subjectMs);
-      lines.push([row.work, row.subject, milliseconds(row.subjectMs), ...own, '', '']);
-    }
-    const spread = `${short(row.low)}–${short(row.high)}`;
-    lines.push([
-      '',
-      row.peer,
-      milliseconds(row.peerMs),
-      ...speed(row.work, row.peerMs),
-      `${short(row.ratio)}×`,
-      spread,
-    ]);
-  });
-  return lines;
+  return times.flatMap(({ work, subject, subjectMs }) => [
+    [work, subject, ...speed(work, subjectMs), '', ''],
+    ...rows
+      .filter((row) => row.work === work)
+      .map(({ peer, peerMs, ratio, low, high }) => [
+        '',
+        peer,
+        ...speed(work, peerMs),
+        `${short(ratio)}×`,
+        `${short(low)}–${short(high)}`,
+      ]),
+  ]);
 }
 
 export function resultsText(results: Results): string {
@@ -111,16 +107,16 @@ export function resultsText(results: Results): string {
             peaks.map(({ name, value, unit }) => [name, `${short(value)} ${unit}`]),
           ),
         ]),
-    ...(results.rows.length === 0
+    ...(results.times.length === 0
       ? []
       : [
           table(
-            ['work', 'engine', 'time', 'GFLOP/s', 'of limit', 'slower than flatlora by', '10–90 %'],
-            speedRows(results),
+            ['work', 'engine', 'time', 'GFLOP/s', 'of limit', 'over flatlora', '10–90 %'],
+            speedLines(results),
             2,
           ),
         ]),
-    ...(limit === undefined || results.rows.length === 0
+    ...(limit === undefined || results.times.length === 0
       ? []
       : [`Limit: ${limit.name}, ${short(limit.value)} GFLOP/s.`]),
     ...growth.map(growthText),
