@@ -22,21 +22,20 @@ import {
 } from '../../autodiff/index.js';
 import type { Backend, DeviceArray, Executable } from '../backend.js';
 import { liveArrays, requireSignature } from '../liveArrays.js';
-import { type AnyKernel, outputsOf, type Plan, planTape, printPlan } from '../plan/plan.js';
+import { outputsOf, printPlan } from '../plan/plan.js';
 import { type GpuDevice, openDevice } from './device.js';
 import { acquireArray, type GpuArray, readArray, writeArray } from './memory.js';
 import { pipelineCache } from './pipelines.js';
+import { planFor } from './planning.js';
 import { bufferPool } from './pool.js';
-import { buildProgram, type Machine, type Step, toWords } from './program.js';
-import { type ChooseTiling, type StepOptions, stepsOf } from './steps.js';
-import { type ArrayLayout, arrayBytes } from './wgsl/bindings.js';
+import { buildProgram, type Machine, toWords } from './program.js';
+import type { ChooseTiling } from './steps.js';
+import { arrayBytes } from './wgsl/bindings.js';
 
 const NAME = 'webgpu';
 
 /** Positions in arrays are 32-bit integers. */
 const LARGEST_POSITION = 2 ** 31 - 1;
-/** Arithmetic up to this cost is done while a product copies its operands (`plan/fuse.ts`). */
-const OPERAND_COST = 12;
 /** Bytes of buffers that wait for their next use. */
 const IDLE_BYTES = 2 ** 30;
 /** Programs that may wait in the GPU's queue; then the host waits, too. */
@@ -45,6 +44,8 @@ const IN_FLIGHT = 8;
 export interface WebgpuOptions {
   /** Most bytes of one binding; longer arrays are held in several buffers. The device's own by default. */
   readonly bindingBytes?: number;
+  /** Most invocations of a workgroup; the device's own by default. */
+  readonly lanes?: number;
   /**
    * How a product is cut into tiles, of the tilings that the device can run, the most promising first;
    * `undefined` for no tiles. By default what was measured on the device, or the first.
@@ -65,11 +66,11 @@ export async function webgpuBackend(options: WebgpuOptions = {}): Promise<Backen
 const wholePieces = (bytes: number): number =>
   Math.max(normalTable.byteLength, Math.floor(bytes / 256) * 256);
 
-function backendOn(gpu: GpuDevice, { bindingBytes, tiling }: WebgpuOptions): Backend {
+function backendOn(gpu: GpuDevice, options: WebgpuOptions): Backend {
   const { device } = gpu;
   const { maxStorageBufferBindingSize, maxBufferSize } = device.limits;
   const greatest = Math.min(maxStorageBufferBindingSize, maxBufferSize);
-  const layout = { pieceBytes: wholePieces(Math.min(bindingBytes ?? greatest, greatest)) };
+  const layout = { pieceBytes: wholePieces(Math.min(options.bindingBytes ?? greatest, greatest)) };
   const pool = bufferPool(device, layout.pieceBytes, IDLE_BYTES);
   const live = liveArrays<GpuArray>(NAME);
   const table = acquireArray(pool, normalTable.byteLength, layout);
@@ -95,7 +96,12 @@ function backendOn(gpu: GpuDevice, { bindingBytes, tiling }: WebgpuOptions): Bac
 
   const compile = async (tape: Tape): Promise<Executable> => {
     requireReady();
-    const { plan, steps } = planFor(tape, gpu, { layout, tiling });
+    const { plan, steps } = planFor(tape, gpu, {
+      layout,
+      lanes: options.lanes,
+      precision: 'f32',
+      choose: options.tiling ?? ((_, [first]) => first),
+    });
     for (const v of [...plan.inputs, ...plan.kernels.flatMap(outputsOf)]) requireFitting(v);
     const program = await buildProgram(machine, plan, steps);
     gpu.check();
@@ -167,34 +173,6 @@ function backendOn(gpu: GpuDevice, { bindingBytes, tiling }: WebgpuOptions): Bac
       gpu.destroy();
     },
   };
-}
-
-/** The plan of a tape and its launches: attention as one kernel where the device can. */
-function planFor(
-  tape: Tape,
-  { device }: GpuDevice,
-  { layout, tiling }: { readonly layout: ArrayLayout; readonly tiling: ChooseTiling | undefined },
-): { readonly plan: Plan<AnyKernel>; readonly steps: readonly Step[] } {
-  const { limits } = device;
-  const options = {
-    layout,
-    limits: {
-      lanes: limits.maxComputeInvocationsPerWorkgroup,
-      workgroupBytes: limits.maxComputeWorkgroupStorageSize,
-    },
-    precision: 'f32',
-    choose: tiling ?? ((_, [first]) => first),
-  } satisfies StepOptions;
-  const fusion = {
-    // One binding is the result's, one the table's.
-    maxReads: Math.min(12, limits.maxStorageBuffersPerShaderStage - 2),
-    operandCost: OPERAND_COST,
-  };
-  const fused = planTape(tape, { ...fusion, fused: new Set(['attention', 'attentionBackward']) });
-  const steps = stepsOf(fused, options);
-  if (steps !== undefined) return { plan: fused, steps };
-  const plan = planTape(tape, fusion);
-  return { plan, steps: stepsOf(plan, options) ?? [] };
 }
 
 function requireFitting(like: Aval): void {

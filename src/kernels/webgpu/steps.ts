@@ -96,8 +96,8 @@ function attentionLaunches(
   if (outputsOf(kernel).every((v) => sizeOf(v.shape) === 0)) return [];
   const codes =
     kernel.kind === 'attention'
-      ? [printAttention(kernel, layout, limits.workgroupBytes)]
-      : printAttentionBackward(kernel, layout, limits.workgroupBytes);
+      ? [printAttention(kernel, layout, limits)]
+      : printAttentionBackward(kernel, layout, limits);
   return codes?.every((c) => c !== undefined)
     ? codes.map((code) => ({ code: code as KernelCode, dies: [] }))
     : undefined;

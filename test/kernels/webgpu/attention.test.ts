@@ -24,11 +24,13 @@ const array = (seed: number, ...shape: number[]): HostArray =>
   uniformArray(generator(seed), shape, -1, 1);
 
 (webgpuMissing === undefined || webgpuIsRequired ? describe : describe.skip)('attention', () => {
-  let backend: Backend;
+  let small: Backend;
+  let large: Backend;
   beforeAll(async () => {
-    backend = await webgpuBackend();
+    small = await webgpuBackend({ lanes: 64 });
+    large = await webgpuBackend({ lanes: 256 });
   });
-  afterAll(() => backend.dispose());
+  afterAll(() => Promise.all([small, large].map((b) => b.dispose())));
 
   const cases: readonly {
     note: string;
@@ -38,8 +40,10 @@ const array = (seed: number, ...shape: number[]): HostArray =>
     width: number;
     causal?: boolean;
     masked?: boolean;
+    /** Blocks of 32 × 32 scores rather than 16 × 16. */
+    large?: boolean;
   }[] = [
-    { note: 'a block and one', queries: 33, keys: 33, depth: 16, width: 16 },
+    { note: 'a block and one', queries: 33, keys: 33, depth: 16, width: 16, large: true },
     { note: 'causal', queries: 70, keys: 70, depth: 8, width: 8, causal: true },
     { note: 'more keys, causal', queries: 20, keys: 65, depth: 5, width: 7, causal: true },
     { note: 'more queries, causal', queries: 65, keys: 20, depth: 7, width: 5, causal: true },
@@ -58,7 +62,9 @@ const array = (seed: number, ...shape: number[]): HostArray =>
     { note: 'one query', queries: 1, keys: 50, depth: 16, width: 16 },
   ];
 
-  test.each(cases)('$note', async ({ queries, keys, depth, width, causal = false, masked }) => {
+  test.each(cases)('$note', async (given) => {
+    const { queries, keys, depth, width, causal = false, masked } = given;
+    const backend = given.large ? large : small;
     const [q, k, v] = [
       array(1, 2, queries, 3, depth),
       array(2, 2, keys, 3, depth),

@@ -36,6 +36,7 @@ type Program = (...xs: Value[]) => unknown;
   let backend: Backend;
   beforeAll(async () => {
     backend = await webgpuBackend({
+      lanes: 256,
       tiling: (_, tilings) => {
         chosen += 1;
         return wanted ?? tilings[0];

@@ -8,11 +8,12 @@
 import { range } from '../../../autodiff/index.js';
 import type { AttentionKernel } from '../../plan/attention.js';
 import { sizeOfLoops } from '../products.js';
+import type { TileLimits } from '../tiles.js';
 import {
   type AttentionContext,
   addWeighted,
-  BLOCKS,
   type Block,
+  blockFor,
   blockProducts,
   type LineTile,
   lanesOfBlock,
@@ -49,9 +50,10 @@ const bytesOf = (kernel: Forward, block: Block): number =>
 export function printAttention(
   kernel: Forward,
   layout: ArrayLayout,
-  workgroupBytes: number,
+  limits: TileLimits,
 ): KernelCode | undefined {
-  const block = BLOCKS.find((b) => bytesOf(kernel, b) <= workgroupBytes);
+  const { rows: queries, columns: keys } = kernel;
+  const block = blockFor(queries.size, keys.size, (b) => bytesOf(kernel, b), limits);
   if (block === undefined) return undefined;
   const called = new Set<WgslFunction>();
   const bindings = kernelBindings(kernel.outputs, kernel.reads, layout);

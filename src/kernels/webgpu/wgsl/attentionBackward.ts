@@ -8,11 +8,12 @@
 import { range } from '../../../autodiff/index.js';
 import type { AttentionKernel } from '../../plan/attention.js';
 import { sizeOfLoops } from '../products.js';
+import type { TileLimits } from '../tiles.js';
 import {
   type AttentionContext,
   addWeighted,
-  BLOCKS,
   type Block,
+  blockFor,
   blockProducts,
   type LineTile,
   lanesOfBlock,
@@ -55,22 +56,24 @@ const bytesOf = (kernel: Backward, block: Block, kept: Kept): number =>
 function printHalf(
   kernel: Backward,
   layout: ArrayLayout,
-  workgroupBytes: number,
+  limits: TileLimits,
   kept: Kept,
 ): KernelCode | undefined {
-  const block = BLOCKS.find((b) => bytesOf(kernel, b, kept) <= workgroupBytes);
-  if (block === undefined) return undefined;
   const keepsQueries = kept === 'queries';
+  const [lineAxis, partnerAxis] = keepsQueries
+    ? [kernel.rows, kernel.columns]
+    : [kernel.columns, kernel.rows];
+  const takes = (b: Block) => bytesOf(kernel, b, kept);
+  const block = blockFor(lineAxis.size, partnerAxis.size, takes, limits);
+  if (block === undefined) return undefined;
   const called = new Set<WgslFunction>();
   const outputs = keepsQueries ? kernel.outputs.slice(0, 1) : kernel.outputs.slice(1);
   const bindings = kernelBindings(outputs, kernel.reads, layout);
   const context: AttentionContext = { kernel, block, bindings, called };
-  const { rows, columns, depth, width, params, batch, operands } = kernel;
+  const { columns, depth, width, params, batch, operands } = kernel;
   const { lines, partners } = block;
   const tiles = tilesOf(kernel, block, kept);
   const lanes = lanesOfBlock(block);
-  const lineAxis = keepsQueries ? rows : columns;
-  const partnerAxis = keepsQueries ? columns : rows;
   const blocks = Math.ceil(lineAxis.size / lines);
   const workgroups = sizeOfLoops(batch) * blocks;
   const depthShare = sumShare(depth, block);
@@ -181,10 +184,10 @@ function printHalf(
 export function printAttentionBackward(
   kernel: Backward,
   layout: ArrayLayout,
-  workgroupBytes: number,
+  limits: TileLimits,
 ): readonly KernelCode[] | undefined {
   const halves = (['queries', 'keys'] as const).map((kept) =>
-    printHalf(kernel, layout, workgroupBytes, kept),
+    printHalf(kernel, layout, limits, kept),
   );
   return halves.some((h) => h === undefined) ? undefined : (halves as readonly KernelCode[]);
 }

@@ -8,6 +8,7 @@ import type { AttentionKernel, Load } from '../../plan/attention.js';
 import { type LoopVariable, ofAtom } from '../../plan/position.js';
 import { sizeOfLoops } from '../products.js';
 import { loopsFrom, loopsInGroup, substitute } from '../substitute.js';
+import type { TileLimits } from '../tiles.js';
 import type { KernelBindings } from './bindings.js';
 import type { WgslFunction } from './functions.js';
 import { valuePrinter } from './values.js';
@@ -27,6 +28,22 @@ export const BLOCKS: readonly Block[] = [
   { lines: 8, partners: 8 },
   { lines: 8, partners: 4 },
 ];
+
+/**
+ * The largest block that fits the device, and is no larger than the problem.
+ * @param bytesOf what a block takes of workgroup memory.
+ */
+export function blockFor(
+  lines: number,
+  partners: number,
+  bytesOf: (block: Block) => number,
+  limits: TileLimits,
+): Block | undefined {
+  const fitting = BLOCKS.filter(
+    (b) => bytesOf(b) <= limits.workgroupBytes && lanesOfBlock(b) <= limits.lanes,
+  );
+  return fitting.find((b) => b.lines < 2 * lines && b.partners < 2 * partners) ?? fitting.at(-1);
+}
 
 /** Each invocation computes two by two scores. */
 export const lanesOfBlock = ({ lines, partners }: Block): number => (lines * partners) / 4;
