@@ -23,6 +23,7 @@ import {
 import type { Backend, DeviceArray, Executable } from '../backend.js';
 import { liveArrays, requireSignature } from '../liveArrays.js';
 import { outputsOf, printPlan } from '../plan/plan.js';
+import { kernelTimes } from '../profile.js';
 import { type GpuDevice, openDevice } from './device.js';
 import { acquireArray, type GpuArray, readArray, writeArray } from './memory.js';
 import { pipelineCache } from './pipelines.js';
@@ -126,12 +127,21 @@ function backendOn(gpu: GpuDevice, options: WebgpuOptions): Backend {
         await keepPace();
         return results;
       },
+      ...(gpu.features.has('timestamp-query') && {
+        profile: async (inputs: readonly DeviceArray[], repeats = 5) => {
+          if (ended) throw new FlatloraError('backend', `${NAME}: the program was disposed before`);
+          requireSignature(NAME, plan.inputs, inputs);
+          const times = await program.time(inputs.map(live.handleOf), repeats);
+          gpu.check();
+          const [names, costs] = [steps.map((s) => s.name), steps.map((s) => s.cost)];
+          return kernelTimes(names, costs, times);
+        },
+      }),
       describe: () =>
         [
           printPlan(plan),
           ...steps.map(
-            ({ code }) =>
-              `// ${code.outputs.map((v) => `b${v.id}`).join(', ')} of (${code.reads.map((v) => `b${v.id}`).join(', ')}), ${code.workgroups} workgroups\n${code.source}`,
+            ({ name, code }) => `// ${name}, ${code.workgroups} workgroups\n${code.source}`,
           ),
         ].join('\n\n'),
       dispose: () => {

@@ -4,10 +4,12 @@
  * again after its last reader, and the GPU runs dispatches as if one after another, so one buffer can
  * serve many intermediates, and the memory of donated inputs what is computed after their last use.
  */
-import { FlatloraError, flatData, showAval, sizeOf, type Var } from '../../autodiff/index.js';
+import { FlatloraError, flatData, showAval, type Var } from '../../autodiff/index.js';
+import type { Cost } from '../plan/cost.js';
 import { largestBuffers } from '../plan/memory.js';
 import { type AnyKernel, outputsOf, type Plan } from '../plan/plan.js';
 import type { GpuDevice } from './device.js';
+import { dispatchOf, type Launch, submit, timeLaunches } from './launch.js';
 import { acquireArray, type GpuArray, writeArray } from './memory.js';
 import type { Pipelines } from './pipelines.js';
 import type { BufferPool, PooledBuffer } from './pool.js';
@@ -24,14 +26,21 @@ export interface Machine {
   readonly table: GpuArray;
 }
 
-/** A kernel and the buffers whose last reader it is. */
+/** A kernel, what it costs, and the buffers whose last reader it is. */
 export interface Step {
+  readonly name: string;
   readonly code: KernelCode;
+  readonly cost: Cost;
   readonly dies: readonly Var[];
 }
 
 export interface WebgpuProgram {
   readonly run: (inputs: readonly GpuArray[], donated: readonly boolean[]) => Promise<RunResult>;
+  /** The milliseconds of each step, by repeat; the results are dropped. */
+  readonly time: (
+    inputs: readonly GpuArray[],
+    repeats: number,
+  ) => Promise<readonly (readonly number[])[]>;
   readonly dispose: () => void;
   readonly constantBytes: number;
   readonly constantCount: number;
@@ -45,22 +54,8 @@ export interface RunResult {
   readonly extraBytes: number;
 }
 
-interface Launch {
-  readonly pipeline: GPUComputePipeline;
-  readonly bindGroup: GPUBindGroup;
-  readonly workgroups: readonly [number, number];
-}
-
 /** Bind groups that a kernel keeps: donated state alternates between a few buffers. */
 const KEPT_BIND_GROUPS = 4;
-/** Dispatches have at most this many workgroups along an axis. */
-const MOST_WORKGROUPS = 65535;
-
-export const dispatchOf = (workgroups: number): readonly [number, number] =>
-  workgroups <= MOST_WORKGROUPS
-    ? [workgroups, 1]
-    : [MOST_WORKGROUPS, Math.ceil(workgroups / MOST_WORKGROUPS)];
-
 export async function buildProgram(
   machine: Machine,
   plan: Plan<AnyKernel>,
@@ -99,6 +94,7 @@ export async function buildProgram(
   const missing = await pool.shortage();
   if (missing !== undefined) {
     for (const { array } of constants) array.forEach(pool.release);
+    pool.trim();
     throw shortOfMemory(missing);
   }
 
@@ -185,19 +181,34 @@ export async function buildProgram(
     throw new Error('unreachable');
   };
 
+  const launchesOf = (used: readonly (readonly PooledBuffer[])[]): readonly Launch[] =>
+    steps.map((step, i) => ({
+      pipeline: compiled[i] as GPUComputePipeline,
+      bindGroup: bindGroupOf(i, step, used[i] as readonly PooledBuffer[]),
+      workgroups: dispatchOf(step.code.workgroups),
+    }));
+
   return {
     run: async (inputs, donated) => {
       const { used, outputs, free, consumed, extraBytes } = await layOutSafely(inputs, donated);
-      const launches = steps.map(
-        (step, i): Launch => ({
-          pipeline: compiled[i] as GPUComputePipeline,
-          bindGroup: bindGroupOf(i, step, used[i] as readonly PooledBuffer[]),
-          workgroups: dispatchOf(step.code.workgroups),
-        }),
-      );
-      submit(device, launches);
+      submit(device, launchesOf(used));
       free.forEach(pool.release);
       return { outputs, consumed, extraBytes };
+    },
+    time: async (inputs, repeats) => {
+      const { used, acquired } = await layOutSafely(
+        inputs,
+        inputs.map(() => false),
+      );
+      const launches = launchesOf(used);
+      const times: (readonly number[])[] = [];
+      try {
+        // The first run does not count.
+        for (let i = 0; i <= repeats; i++) times.push(await timeLaunches(device, launches));
+      } finally {
+        acquired.forEach(pool.release);
+      }
+      return times.slice(1);
     },
     dispose: () => {
       for (const { array } of constants) array.forEach(pool.release);
@@ -226,19 +237,6 @@ function donatedDeaths(
   return deaths;
 }
 
-function submit(device: GPUDevice, launches: readonly Launch[]): void {
-  if (launches.length === 0) return;
-  const encoder = device.createCommandEncoder();
-  const pass = encoder.beginComputePass();
-  for (const { pipeline, bindGroup, workgroups } of launches) {
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(0, bindGroup);
-    pass.dispatchWorkgroups(...workgroups);
-  }
-  pass.end();
-  device.queue.submit([encoder.finish()]);
-}
-
 /** Host data as it lies in memory: 32-bit numbers, bools as words, half precision as it is. */
 export function toWords(
   { dtype }: { readonly dtype: Var['dtype'] },
@@ -256,6 +254,3 @@ export function toWords(
       return Uint16Array.from(data);
   }
 }
-
-/** Whether an array has elements at all. */
-export const isPresent = (v: Var): boolean => sizeOf(v.shape) > 0;

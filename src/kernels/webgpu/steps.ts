@@ -1,6 +1,7 @@
 /** From the kernels of a plan to the kernels that are launched. */
-import { sizeOf, type Var } from '../../autodiff/index.js';
+import { showAval, sizeOf, type Var } from '../../autodiff/index.js';
 import type { AttentionKernel } from '../plan/attention.js';
+import { kernelCost } from '../plan/cost.js';
 import { buffersOf, type Expression, type Kernel } from '../plan/expression.js';
 import { joint } from '../plan/lower.js';
 import { type AnyKernel, outputsOf, type Plan } from '../plan/plan.js';
@@ -75,16 +76,33 @@ function launchesOf(
   const product = productPlanOf(kernel);
   const shape = product && shapeOf(product);
   const tiling = shape && isWorthTiles(shape) ? choose(shape, tilingsOf(shape, limits)) : undefined;
+  const cost = kernelCost(kernel);
+  const reads = kernel.reads.map((v) => `b${v.id}`).join(' ');
+  const name = `b${kernel.output.id}: ${showAval(kernel.output)} <- ${reads}`;
   if (product === undefined || tiling === undefined) {
-    return [{ code: printKernel(kernel, layout), dies: [] }];
+    return [{ name, code: printKernel(kernel, layout), cost, dies: [] }];
   }
-  if (tiling.parts === 1) {
-    return [{ code: printProduct(product, tiling, kernel.output, layout, precision), dies: [] }];
+  const { tile, parts: count } = tiling;
+  const tiled = `${name} (product, tile ${tile.rows} × ${tile.columns})`;
+  if (count === 1) {
+    const code = printProduct(product, tiling, kernel.output, layout, precision);
+    return [{ name: tiled, code, cost, dies: [] }];
   }
-  const parts = scratch(product.sums.length * tiling.parts * sizeOf(kernel.output.shape));
+  const parts = scratch(product.sums.length * count * sizeOf(kernel.output.shape));
+  const joining = inParts(kernel, parts, tiling);
   return [
-    { code: printProduct(product, tiling, parts, layout, precision), dies: [] },
-    { code: printKernel(inParts(kernel, parts, tiling), layout), dies: [parts] },
+    {
+      name: `${tiled}, ${count} parts`,
+      code: printProduct(product, tiling, parts, layout, precision),
+      cost,
+      dies: [],
+    },
+    {
+      name: `${name}, parts joined`,
+      code: printKernel(joining, layout),
+      cost: kernelCost(joining),
+      dies: [parts],
+    },
   ];
 }
 
@@ -98,8 +116,17 @@ function attentionLaunches(
     kernel.kind === 'attention'
       ? [printAttention(kernel, layout, limits)]
       : printAttentionBackward(kernel, layout, limits);
+  // Either half of the backward pass computes the scores again.
+  const { flops, bytes } = kernelCost(kernel);
+  const outputs = (code: KernelCode) =>
+    code.outputs.map((v) => `b${v.id}: ${showAval(v)}`).join(', ');
   return codes?.every((c) => c !== undefined)
-    ? codes.map((code) => ({ code: code as KernelCode, dies: [] }))
+    ? codes.map((code) => ({
+        name: `${outputs(code as KernelCode)} <- ${kernel.kind}`,
+        code: code as KernelCode,
+        cost: { flops: flops / codes.length, bytes: bytes / codes.length },
+        dies: [],
+      }))
     : undefined;
 }
 

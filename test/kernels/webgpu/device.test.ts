@@ -71,6 +71,37 @@ const present = webgpuMissing === undefined || webgpuIsRequired;
   });
 });
 
+(present ? describe : describe.skip)('launches', () => {
+  let backend: Backend;
+  beforeAll(async () => {
+    backend = await webgpuBackend();
+  });
+  afterAll(() => backend.dispose());
+
+  test('more workgroups than one axis of a dispatch has', async () => {
+    const n = 65_536 * 64 + 77;
+    const x = hostArray(
+      Float32Array.from({ length: n }, (_, i) => i % 1000),
+      [n],
+    );
+    const executable = await backend.compile(trace((v: Value) => mul(v, 2), x));
+    const [result] = await executable.run([backend.upload(x)], [true]);
+    const { data } = await backend.download(result as never);
+    expect(data.findIndex((v, i) => v !== 2 * (i % 1000))).toBe(-1);
+  });
+
+  test('each kernel is timed by the clock of the GPU', async () => {
+    const program = compile((x: Value, y: Value) => [matmul(x, y), reduceSum(x, 1)], backend);
+    const inputs = [array(1, 64, 300), array(2, 300, 64)].map(backend.upload);
+    const before = backend.memory();
+    const rows = await program.profile(...(inputs as [unknown, unknown]));
+    expect(rows.map((r) => r.kernel)).toContainEqual(expect.stringMatching(/product, tile/));
+    for (const { ms } of rows) expect(ms).toBeGreaterThan(0);
+    expect(rows[0]?.flops).toBe(2 * 64 * 300 * 64);
+    expect({ ...backend.memory(), peakBytes: 0 }).toEqual({ ...before, peakBytes: 0 });
+  });
+});
+
 type Patch = Record<string, (...args: never[]) => unknown>;
 const prototypeOf = (name: string): Patch =>
   (globalThis as unknown as Record<string, { prototype: Patch }>)[name]?.prototype as Patch;
