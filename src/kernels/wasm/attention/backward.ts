@@ -8,7 +8,7 @@ import type { AttentionKernel, Load } from '../../plan/attention.js';
 import type { LoopVariable } from '../../plan/position.js';
 import type { WasmFunction } from '../encoding.js';
 import { type FunctionOptions, share } from '../functions.js';
-import { get, i32 } from '../instructions.js';
+import { f32x4, get, i32 } from '../instructions.js';
 import type { Local } from '../writer.js';
 import { emitPack, emitRowOut } from './packing.js';
 import {
@@ -22,7 +22,7 @@ import {
   placed,
   roundUp,
 } from './stage.js';
-import { emitProduct, type PanelProduct, UNROLL } from './tile.js';
+import { emitProduct, type PanelProduct, panelsOf, UNROLL } from './tile.js';
 import { emitBackwardRow, emitReach } from './weights.js';
 
 type Backward = Extract<AttentionKernel, { kind: 'attentionBackward' }>;
@@ -37,7 +37,7 @@ export function emitBackward(
 ): { readonly function: WasmFunction; readonly scratchBytes: number } {
   const stage = createStage(kernel, options);
   const { writer, nest, load, bound, batches, region } = stage;
-  const { rows, columns, depth, width, operands, outputs } = kernel;
+  const { rows, columns, depth, width, operands, outputs, params } = kernel;
   const { block, tile } = blocksOf(rows.size);
   const keys = roundUp(columns.size, PANEL);
   const [depthTerms, widthTerms] = [depth, width].map((v) => roundUp(v.size, UNROLL)) as [
@@ -80,22 +80,35 @@ export function emitBackward(
     const count = least(writer, i32.const(block), i32.sub(i32.const(rows.size), get(firstRow)));
     const ownRows = { variable: rows, from: firstRow, count };
     zero(q, dOut, qRows, dOutRows);
-    const packBoth = (from: Load, axis: LoopVariable, byRow: Local, panels: Local) => {
-      emitPack(stage, from, byRow, { ...ownRows, bytes: 4 }, { variable: axis, bytes: 4 * lanes });
+    const packBoth = (
+      from: Load,
+      axis: LoopVariable,
+      byRow: Local,
+      inPanels: Local,
+      factor: number,
+    ) => {
+      emitPack(
+        stage,
+        from,
+        byRow,
+        { ...ownRows, bytes: 4 },
+        { variable: axis, bytes: 4 * lanes },
+        factor,
+      );
       const panel = { variable: axis, bytes: 4 * blockTerms };
-      emitPack(stage, from, panels, panel, { ...ownRows, bytes: PANEL_BYTES });
+      emitPack(stage, from, inPanels, panel, { ...ownRows, bytes: PANEL_BYTES }, factor);
     };
-    packBoth(operands.q, depth, q.base, qRows.base);
-    packBoth(operands.dOut, width, dOut.base, dOutRows.base);
+    packBoth(operands.q, depth, q.base, qRows.base, params.scale);
+    packBoth(operands.dOut, width, dOut.base, dOutRows.base, 1);
 
-    const reach = emitReach(stage, firstRow, block);
+    const { reach, panels } = emitReach(stage, firstRow, block);
     const scoreLike = (left: Local, right: Local, terms: number, out: Local): PanelProduct => ({
       left: { base: left, row: 4, term: 4 * lanes },
       right: { base: right, panel: terms * PANEL_BYTES },
       out: { base: out, row: 4 * keys, panel: PANEL_BYTES, accumulate: false },
       rows: i32.const(block),
       tile,
-      columns: get(reach),
+      panels,
       terms: i32.const(terms),
     });
     emitProduct(stage, scoreLike(q.base, k.base, depthTerms, weights.base));
@@ -116,7 +129,7 @@ export function emitBackward(
       out: { base: dq.base, row: 4 * depths, panel: PANEL_BYTES, accumulate: false },
       rows: i32.const(block),
       tile,
-      columns: i32.const(depths),
+      panels: panelsOf(depth.size),
       terms: get(reach),
     });
     loopOver(writer, { to: get(count), step: 1 }, (r) => {
@@ -124,7 +137,9 @@ export function emitBackward(
       const before = i32.add(i32.mul(get(batch), i32.const(rows.size)), get(firstRow));
       const place = writer.define('i32', i32.add(before, get(r)));
       const to = writer.define('i32', placed(pointer(0), place, 4 * depth.size));
-      emitRowOut(stage, from, PANEL_BYTES, to, depth);
+      emitRowOut(stage, from, PANEL_BYTES, to, depth, (x) =>
+        f32x4.mul(x, f32x4.splat(params.scale)),
+      );
     });
 
     const keyLike = (left: Local, right: Local, size: number, out: Local): PanelProduct => ({
@@ -133,11 +148,11 @@ export function emitBackward(
       out: { base: out, row: PANEL_BYTES, panel: keys * PANEL_BYTES, accumulate: true },
       rows: get(reach),
       tile: KEY_TILE,
-      columns: i32.const(size),
+      panels: panelsOf(size),
       terms: i32.const(blockTerms),
     });
-    emitProduct(stage, keyLike(slopes.base, qRows.base, depths, dk.base));
-    emitProduct(stage, keyLike(weights.base, dOutRows.base, widths, dv.base));
+    emitProduct(stage, keyLike(slopes.base, qRows.base, depth.size, dk.base));
+    emitProduct(stage, keyLike(weights.base, dOutRows.base, width.size, dv.base));
   };
 
   const heads = share(writer, stage.thread, stage.threads, batches, 1);

@@ -22,7 +22,7 @@ import {
   placed,
   roundUp,
 } from './stage.js';
-import { emitProduct, UNROLL } from './tile.js';
+import { emitProduct, panelsOf, UNROLL } from './tile.js';
 import { emitReach, emitSoftmaxRow } from './weights.js';
 
 type Forward = Extract<AttentionKernel, { kind: 'attention' }>;
@@ -34,7 +34,7 @@ export function emitForward(
 ): { readonly function: WasmFunction; readonly scratchBytes: number } {
   const stage = createStage(kernel, options);
   const { writer, scope, batches, region } = stage;
-  const { rows, columns, depth, width, operands, outputs } = kernel;
+  const { rows, columns, depth, width, operands, outputs, params } = kernel;
   const { block, tile } = blocksOf(rows.size);
   const blocks = Math.ceil(rows.size / block);
   const [keys, values, terms] = [
@@ -48,6 +48,7 @@ export function emitForward(
   const v = region(values * keys); // panels of the width: [column][8]
   const weights = region(block * keys); // [row][column]
   const out = region(block * values); // [row][width]
+  const inverses = region(block * 4); // 1 / sum of a row's weights, in four lanes
   for (const { base, bytes } of [k, v]) emitZeros(writer, base, bytes);
 
   const pointer = (i: number): Local => stage.pointerOf(outputs[i] as Var);
@@ -84,16 +85,17 @@ export function emitForward(
         q.base,
         { variable: rows, from: firstRow, count, bytes: 4 },
         { variable: depth, bytes: 4 * lanes },
+        params.scale,
       );
 
-      const reach = emitReach(stage, firstRow, block);
+      const { reach, panels } = emitReach(stage, firstRow, block);
       emitProduct(stage, {
         left: { base: q.base, row: 4, term: 4 * lanes },
         right: { base: k.base, panel: terms * PANEL_BYTES },
         out: { base: weights.base, row: 4 * keys, panel: PANEL_BYTES, accumulate: false },
         rows: i32.const(block),
         tile,
-        columns: get(reach),
+        panels,
         terms: i32.const(terms),
       });
       const rowsBefore = writer.define(
@@ -104,14 +106,8 @@ export function emitForward(
         const row = writer.define('i32', i32.add(get(firstRow), get(r)));
         const base = writer.define('i32', placed(weights.base, r, 4 * keys));
         const { greatest, sum } = emitSoftmaxRow(stage, { base, row, reach });
-        const inverse = writer.define('v128', f32x4.div(f32x4.splat(1), get(sum)));
-        loopOver(writer, { to: get(reach), step: PANEL }, (first) => {
-          const at = writer.define('i32', placed(base, first, 4));
-          for (const offset of [0, 16]) {
-            const weight = f32x4.mul(v128.load(get(at), offset), get(inverse));
-            writer.emit(v128.store(get(at), weight, offset));
-          }
-        });
+        const inverse = f32x4.div(f32x4.splat(1), get(sum));
+        writer.emit(v128.store(placed(inverses.base, r, 16), inverse));
         const logSumExp = f32x4.add(get(greatest), log(get(sum), scope));
         const place = writer.define('i32', i32.add(get(rowsBefore), get(r)));
         writer.emit(v128.storeLane(placed(pointer(1), place, 4), logSumExp, 0));
@@ -122,14 +118,15 @@ export function emitForward(
         out: { base: out.base, row: 4 * values, panel: PANEL_BYTES, accumulate: false },
         rows: i32.const(block),
         tile,
-        columns: i32.const(values),
+        panels: panelsOf(width.size),
         terms: get(reach),
       });
       loopOver(writer, { to: get(count), step: 1 }, (r) => {
         const from = writer.define('i32', placed(out.base, r, 4 * values));
         const place = writer.define('i32', i32.add(get(rowsBefore), get(r)));
         const to = writer.define('i32', placed(pointer(0), place, 4 * width.size));
-        emitRowOut(stage, from, PANEL_BYTES, to, width);
+        const inverse = writer.define('v128', v128.load(placed(inverses.base, r, 16)));
+        emitRowOut(stage, from, PANEL_BYTES, to, width, (x) => f32x4.mul(x, get(inverse)));
       });
     });
   });

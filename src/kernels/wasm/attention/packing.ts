@@ -2,7 +2,7 @@
 import type { Load } from '../../plan/attention.js';
 import type { LoopVariable } from '../../plan/position.js';
 import type { Code } from '../encoding.js';
-import { get, i32, i32x4, v128 } from '../instructions.js';
+import { f32x4, get, i32, i32x4, v128 } from '../instructions.js';
 import type { VectorVariable } from '../nest.js';
 import { storeRow } from '../stores.js';
 import type { Local, Writer } from '../writer.js';
@@ -34,7 +34,7 @@ interface Side {
 }
 
 /**
- * Copies an operand, eight values of `lanes` at a time. What lies beyond the size of `lanes` is 0, up
+ * Copies an operand times a factor, eight values of `lanes` at a time. What lies beyond the size of `lanes` is 0, up
  * to a multiple of eight.
  */
 export function emitPack(
@@ -43,6 +43,7 @@ export function emitPack(
   to: Local,
   lanes: Side,
   other: Side,
+  factor = 1,
 ): void {
   const countOf = ({ variable, count }: Side): Code =>
     count === undefined ? i32.const(variable.size) : get(count);
@@ -61,7 +62,8 @@ export function emitPack(
           const address = writer.define('i32', placed(panel, step, other.bytes));
           masks.forEach((mask, u) => {
             const element = get(elements[elements.length === 1 ? 0 : u] as Local);
-            writer.emit(v128.store(get(address), v128.and(element, get(mask)), 16 * u));
+            const scaled = factor === 1 ? element : f32x4.mul(element, f32x4.splat(factor));
+            writer.emit(v128.store(get(address), v128.and(scaled, get(mask)), 16 * u));
           });
         });
       });

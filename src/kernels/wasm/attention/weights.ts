@@ -1,22 +1,46 @@
 /** From a block of scores in scratch memory to weights: row by row, eight columns at a time. */
 import type { Code } from '../encoding.js';
-import { f32x4, get, i32, set, v128 } from '../instructions.js';
-import { exp } from '../math.js';
-import type { Lanes } from '../nest.js';
+import { f32x4, get, i32, i32x4, set, v128 } from '../instructions.js';
+import type { MathScope } from '../math.js';
 import type { Local, Writer } from '../writer.js';
 import { lanesBelow, panelOver } from './packing.js';
-import { loopOver, PANEL, type Stage } from './stage.js';
+import { loopOver, PANEL, placed, roundUp, type Stage } from './stage.js';
+import { type Panels, panelsOf } from './tile.js';
 
 /** Stands for −∞ in masked scores, as in the primitive's definition. */
-export const MASKED = -1e9;
+const MASKED = -1e9;
 
-/** Joins the lanes of two vectors with an operation; the result in all lanes. */
-export function joinLanes(
+const { splat } = f32x4;
+
+/** Coefficients of (eʳ − 1 − r) / r²: Moshier, Cephes mathematical library, `expf`. */
+const SERIES = [
+  0.50000001201, 0.16666665459, 0.041665795894, 8.3334519073e-3, 1.3981999507e-3, 1.98756915e-4,
+];
+/** 1.5 · 2²³: what is added to it is rounded to whole numbers, which stand in the lowest bits. */
+const ROUNDING = 12582912;
+
+/**
+ * eˣ for differences of scores: at most about 0. Below −87 it is e⁻⁸⁷ (10⁻³⁸), above 88 it is e⁸⁸,
+ * which saves half of the work of an exponential that is right everywhere.
+ */
+function expOf(given: Code, { keep, madd }: MathScope): Code {
+  const x = keep(f32x4.lesser(f32x4.greater(given, splat(-87)), splat(88)));
+  const shifted = keep(madd(x, splat(Math.LOG2E), splat(ROUNDING)));
+  const n = keep(f32x4.sub(shifted, splat(ROUNDING)));
+  const r = keep(madd(n, splat(2.12194440054e-4), madd(n, splat(-0.693359375), x)));
+  const series = SERIES.map(splat).reduceRight((inner, c) => madd(inner, r, c));
+  const p = f32x4.add(madd(f32x4.mul(r, r), series, r), splat(1));
+  const power = i32x4.add(i32x4.shl(shifted, 23), splat(1));
+  return f32x4.mul(p, power);
+}
+
+/** Joins the lanes of vectors with an operation; the result in all lanes. */
+function joinLanes(
   writer: Writer,
-  [a, b]: readonly [Local, Local],
+  vectors: readonly Local[],
   join: (x: Code, y: Code) => Code,
 ): Local {
-  const all = writer.define('v128', join(get(a), get(b)));
+  const all = writer.define('v128', vectors.map(get).reduce(join));
   const pairs = v128.shuffle(get(all), get(all), [2, 3, 0, 1]);
   const pair = writer.define('v128', join(get(all), pairs));
   const other = v128.shuffle(get(pair), get(pair), [1, 0, 3, 2]);
@@ -29,56 +53,85 @@ export interface ScoreRow {
   readonly base: Local;
   /** The query's number. */
   readonly row: Local;
-  /** Columns to look at, a multiple of eight. */
+  /** Columns to look at: see `emitReach`. */
   readonly reach: Local;
 }
 
-/** Masks of the columns from `first` on that a query may look at; `undefined` for all of them. */
-function seenFrom(
-  { writer, nest, load, bound, kernel }: Stage,
-  row: Local,
-  first: Local,
-): readonly Code[] | undefined {
+/** Some neighbouring columns of a row. */
+interface Columns {
+  readonly first: Local;
+  /** Their vectors: 0, or 0 and 1. */
+  readonly vectors: readonly number[];
+  /** Masks of those that the query may look at, one a vector; `undefined` for all of them. */
+  readonly seen: Masks | undefined;
+}
+
+/** Emits and gives masks, one a vector. */
+type Masks = () => readonly Code[];
+
+const both = (a: Masks | undefined, b: Masks | undefined): Masks | undefined => {
+  if (a === undefined || b === undefined) return a ?? b;
+  return () => {
+    const [x, y] = [a(), b()];
+    return x.map((mask, u) => v128.and(mask, y[u] as Code));
+  };
+};
+
+/** Emits `body` for all columns of a row, with lane masks only where some lanes are out of sight. */
+function overColumns(stage: Stage, { row, reach }: ScoreRow, body: (columns: Columns) => void) {
+  const { writer, nest, load, bound, kernel } = stage;
   const { columns, rows, operands, params } = kernel;
   const { mask } = operands;
-  const masks: (readonly Code[])[] = [];
-  if (mask !== undefined) {
-    const pairs = [[rows, row] as const, [columns, first] as const];
-    bound(pairs, () => {
-      const lanes: Lanes = nest.withVector(panelOver(columns), () => load(mask.buffer, mask.at));
-      masks.push([0, 1].map((u) => get(lanes[lanes.length === 1 ? 0 : u] as Local)));
+  const shown = (first: Local): Masks | undefined =>
+    mask &&
+    (() => {
+      let lanes: readonly Local[] = [];
+      bound([[rows, row] as const, [columns, first] as const], () => {
+        lanes = nest.withVector(panelOver(columns), () => load(mask.buffer, mask.at));
+      });
+      return [0, 1].map((u) => get(lanes[lanes.length === 1 ? 0 : u] as Local));
     });
-  }
-  if (columns.size % PANEL !== 0) masks.push(lanesBelow(writer, first, i32.const(columns.size)));
-  if (params.causal) masks.push(lanesBelow(writer, first, i32.add(get(row), i32.const(1))));
-  if (masks.length === 0) return undefined;
-  return [0, 1].map((u) => masks.map((m) => m[u] as Code).reduce((a, b) => v128.and(a, b)));
-}
-
-/** The scaled scores from `first` on, `MASKED` where the query may not look. */
-function scoresAt(stage: Stage, { base, row }: ScoreRow, first: Local): readonly [Local, Local] {
-  const { writer, kernel } = stage;
-  const { scale } = kernel.params;
-  const at = i32.add(get(base), i32.mul(get(first), i32.const(4)));
-  const address = writer.define('i32', at);
-  const seen = seenFrom(stage, row, first);
-  return [0, 1].map((u) => {
-    const raw = v128.load(get(address), 16 * u);
-    const scaled = scale === 1 ? raw : f32x4.mul(raw, f32x4.splat(scale));
-    const mask = seen?.[u];
-    return writer.define(
-      'v128',
-      mask === undefined ? scaled : v128.choose(mask, scaled, f32x4.splat(MASKED)),
+  const tail = columns.size % PANEL;
+  const whole = columns.size - tail;
+  if (params.causal) {
+    const seen = i32.and(i32.add(get(row), i32.const(1)), i32.const(-PANEL));
+    const end = writer.define('i32', seen);
+    const plain = writer.define(
+      'i32',
+      i32.select(get(end), i32.const(whole), i32.ltS(get(end), i32.const(whole))),
     );
-  }) as unknown as readonly [Local, Local];
+    loopOver(writer, { to: get(plain), step: PANEL }, (first) => {
+      body({ first, vectors: [0, 1], seen: shown(first) });
+    });
+    loopOver(writer, { from: get(plain), to: get(reach), step: PANEL }, (first) => {
+      const before = () => lanesBelow(writer, first, i32.add(get(row), i32.const(1)));
+      const inside =
+        tail === 0 ? undefined : () => lanesBelow(writer, first, i32.const(columns.size));
+      body({ first, vectors: [0, 1], seen: both(shown(first), both(before, inside)) });
+    });
+    return;
+  }
+  loopOver(writer, { to: i32.const(whole), step: PANEL }, (first) => {
+    body({ first, vectors: [0, 1], seen: shown(first) });
+  });
+  if (tail > 0) {
+    const first = writer.define('i32', i32.const(whole));
+    const inside = () =>
+      [0, 4].map((lane) => v128.words([0, 1, 2, 3].map((l) => (lane + l < tail ? -1 : 0))));
+    const vectors = tail > 4 ? [0, 1] : [0];
+    body({ first, vectors, seen: both(shown(first), inside) });
+  }
 }
 
-/** e^(score − shift), 0 where masked. */
-const weightOf = ({ scope }: Stage, score: Local, shift: Local): Code =>
-  v128.and(
-    exp(f32x4.sub(get(score), get(shift)), scope),
-    f32x4.ne(get(score), f32x4.splat(MASKED)),
-  );
+/** A vector's scores, `MASKED` where the query may not look. */
+const masked = (scores: Code, seen: Code | undefined): Code =>
+  seen === undefined ? scores : v128.choose(seen, scores, splat(MASKED));
+
+/** A vector's weights e^(score − shift), 0 where masked: with a mask a query may see nothing. */
+const weightOf = ({ scope }: Stage, score: Local, shift: Local, all: boolean): Code => {
+  const weight = expOf(f32x4.sub(get(score), get(shift)), scope);
+  return all ? weight : v128.and(weight, f32x4.ne(get(score), splat(MASKED)));
+};
 
 /**
  * Scores become e^(score − greatest), in place.
@@ -90,43 +143,38 @@ export function emitSoftmaxRow(
   scores: ScoreRow,
 ): { readonly greatest: Local; readonly sum: Local } {
   const { writer } = stage;
-  const { base, reach } = scores;
-  const pair = (start: number) =>
-    [0, 1].map(() => writer.define('v128', f32x4.splat(start))) as unknown as readonly [
-      Local,
-      Local,
-    ];
-  const addressOf = (first: Local) => i32.add(get(base), i32.mul(get(first), i32.const(4)));
+  const pair = (start: number) => [0, 1].map(() => writer.define('v128', splat(start)));
+  const addressOf = (first: Local) => writer.define('i32', placed(scores.base, first, 4));
   const most = pair(Number.NEGATIVE_INFINITY);
-  loopOver(writer, { to: get(reach), step: PANEL }, (first) => {
-    const address = writer.define('i32', addressOf(first));
-    scoresAt(stage, scores, first).forEach((score, u) => {
+  overColumns(stage, scores, ({ first, vectors, seen }) => {
+    const address = addressOf(first);
+    const masks = seen?.();
+    for (const u of vectors) {
+      const score = writer.define('v128', masked(v128.load(get(address), 16 * u), masks?.[u]));
       const m = most[u] as Local;
-      writer.emit(set(m, f32x4.max(get(m), get(score))));
-      writer.emit(v128.store(get(address), get(score), 16 * u));
-    });
+      writer.emit(set(m, f32x4.greater(get(m), get(score))));
+      if (seen) writer.emit(v128.store(get(address), get(score), 16 * u));
+    }
   });
-  const greatest = joinLanes(writer, most, f32x4.max);
+  const greatest = joinLanes(writer, most, f32x4.greater);
   const sums = pair(0);
-  loopOver(writer, { to: get(reach), step: PANEL }, (first) => {
-    const address = writer.define('i32', addressOf(first));
-    sums.forEach((sum, u) => {
+  overColumns(stage, scores, ({ first, vectors, seen }) => {
+    const address = addressOf(first);
+    for (const u of vectors) {
       const score = writer.define('v128', v128.load(get(address), 16 * u));
-      const weight = writer.define('v128', weightOf(stage, score, greatest));
+      const weight = writer.define('v128', weightOf(stage, score, greatest, !seen));
+      const sum = sums[u] as Local;
       writer.emit(set(sum, f32x4.add(get(sum), get(weight))));
       writer.emit(v128.store(get(address), get(weight), 16 * u));
-    });
+    }
   });
-  const sum = writer.define(
-    'v128',
-    f32x4.max(get(joinLanes(writer, sums, f32x4.add)), f32x4.splat(1)),
-  );
-  return { greatest, sum };
+  const sum = f32x4.max(get(joinLanes(writer, sums, f32x4.add)), splat(1));
+  return { greatest, sum: writer.define('v128', sum) };
 }
 
 /**
  * Scores become weights P = e^(score − logSumExp), and in `slopes` the products dOut·vᵀ become
- * scale · P ∘ (dOut·vᵀ − shift), both in place. `logSumExp` and `shift` are in all lanes.
+ * P ∘ (dOut·vᵀ − shift), both in place. `logSumExp` and `shift` are in all lanes.
  */
 export function emitBackwardRow(
   stage: Stage,
@@ -134,34 +182,41 @@ export function emitBackwardRow(
   slopes: Local,
   { logSumExp, shift }: { readonly logSumExp: Local; readonly shift: Local },
 ): void {
-  const { writer, kernel } = stage;
-  const { scale } = kernel.params;
-  const { base, reach } = scores;
-  loopOver(writer, { to: get(reach), step: PANEL }, (first) => {
-    const offset = writer.define('i32', i32.mul(get(first), i32.const(4)));
-    const [address, slope] = [base, slopes].map((b) =>
-      writer.define('i32', i32.add(get(b), get(offset))),
-    ) as [Local, Local];
-    scoresAt(stage, scores, first).forEach((score, u) => {
-      const weight = writer.define('v128', weightOf(stage, score, logSumExp));
+  const { writer } = stage;
+  overColumns(stage, scores, ({ first, vectors, seen }) => {
+    const address = writer.define('i32', placed(scores.base, first, 4));
+    const slope = writer.define('i32', placed(slopes, first, 4));
+    const masks = seen?.();
+    for (const u of vectors) {
+      const score = writer.define('v128', masked(v128.load(get(address), 16 * u), masks?.[u]));
+      const weight = writer.define('v128', weightOf(stage, score, logSumExp, !seen));
       const centred = f32x4.sub(v128.load(get(slope), 16 * u), get(shift));
-      const product = f32x4.mul(get(weight), centred);
-      const scaled = scale === 1 ? product : f32x4.mul(product, f32x4.splat(scale));
       writer.emit(v128.store(get(address), get(weight), 16 * u));
-      writer.emit(v128.store(get(slope), scaled, 16 * u));
-    });
+      writer.emit(v128.store(get(slope), f32x4.mul(get(weight), centred), 16 * u));
+    }
   });
 }
 
-/** Columns that the rows of a block may look at, up to a multiple of eight. */
-export function emitReach({ writer, kernel }: Stage, firstRow: Local, rows: number): Local {
+/**
+ * Columns that the rows of a block may look at: up to a multiple of four, or of eight with causal
+ * order; and the panels that they make.
+ */
+export function emitReach(
+  { writer, kernel }: Stage,
+  firstRow: Local,
+  rows: number,
+): { readonly reach: Local; readonly panels: Panels } {
   const { columns, params } = kernel;
-  const all = Math.ceil(columns.size / PANEL) * PANEL;
-  if (!params.causal) return writer.define('i32', i32.const(all));
+  if (!params.causal) {
+    const reach = writer.define('i32', i32.const(roundUp(columns.size, 4)));
+    return { reach, panels: panelsOf(columns.size) };
+  }
+  const all = roundUp(columns.size, PANEL);
   const end = writer.define('i32', i32.add(get(firstRow), i32.const(rows + PANEL - 1)));
   const whole = writer.define('i32', i32.and(get(end), i32.const(-PANEL)));
-  return writer.define(
+  const reach = writer.define(
     'i32',
     i32.select(get(whole), i32.const(all), i32.ltS(get(whole), i32.const(all))),
   );
+  return { reach, panels: { columns: get(reach), half: false } };
 }
