@@ -71,9 +71,12 @@ async function measureCase(
   try {
     return await inTemporaryFiles(tensors(), async (files) => {
       const { entrants, missing } = await enter(about, { spec, tensors: files }, subject, peers);
-      await race(entrants, timing);
-      for (const { process, runner } of entrants) await process.dispose(runner);
-      return { times: ownTime(work, entrants), rows: rowsOf(work, entrants), missing };
+      const { finished, missing: failed } = await race(work, entrants, timing);
+      return {
+        times: ownTime(work, finished),
+        rows: rowsOf(work, finished),
+        missing: [...missing, ...failed],
+      };
     });
   } catch (cause) {
     const reason = `not timed: ${(cause as Error).message}`;

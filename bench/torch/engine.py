@@ -45,6 +45,22 @@ def number(scalar):
     return value if math.isfinite(value) else None
 
 
+def blas_name():
+    """The library that multiplies matrices here, by the files that are mapped; None where unknown."""
+    torch.ones(64, 64) @ torch.ones(64, 64)
+    try:
+        with open("/proc/self/maps") as maps:
+            files = maps.read().lower()
+    except OSError:
+        return None
+    for name, file in (("MKL", "mkl"), ("OpenBLAS", "openblas"), ("BLIS", "libblis")):
+        if file in files:
+            return name
+    if "libblas.so" in files:
+        return "the plain reference BLAS, which is slow: install OpenBLAS for a fair comparison"
+    return None
+
+
 class Runner:
     """A function of nothing that gives arrays by name."""
 
@@ -89,7 +105,9 @@ def main():
                 info["epsilon"] = torch.finfo(dtype).eps
             if on_gpu:
                 return {**info, "note": torch.cuda.get_device_name() + ", no TF32"}
-            return {**info, "threads": torch.get_num_threads()}
+            blas = blas_name()
+            note = {} if blas is None else {"note": "with " + blas}
+            return {**info, **note, "threads": torch.get_num_threads()}
         key = request["runner"]
         if command == "prepare":
             runners[key] = prepare(request["job"], device, dtype)

@@ -60,8 +60,11 @@ export interface Timing {
   readonly mostRounds: number;
 }
 
-/** Between two engines' turns, for threads of the last one that still spin before they sleep. */
-const PAUSE_MS = 15;
+/**
+ * Between two engines' turns, until the last one's waiting threads sleep: OpenBLAS's spin for 2²⁶
+ * cycles, about 20 ms.
+ */
+const PAUSE_MS = 40;
 
 /** Engines may differ by more than rounding where each draws noise of its own. */
 const NOISY_TOLERANCE = 0.05;
@@ -120,30 +123,68 @@ export async function enter(
   return { entrants, missing };
 }
 
-/** Runs the entrants in turn; fills their times. */
+/** Runs an engine until it is warm: how often a sample repeats the job, and the milliseconds of one. */
+async function warmUp(
+  { process, runner }: Entrant,
+  { sampleMs, warmUpMs }: Timing,
+): Promise<{ readonly repeats: number; readonly sampleMs: number }> {
+  // The first run may still compile; the second tells the time.
+  await process.run(runner, 1);
+  const estimate = await process.run(runner, 1);
+  const again = Math.min(2000, Math.floor(warmUpMs / Math.max(estimate, 1e-3)) - 1);
+  const warm = again >= 1 ? await process.run(runner, again) : estimate;
+  const repeats = repeatsFor(warm, sampleMs);
+  return { repeats, sampleMs: repeats * warm };
+}
+
+/** An entrant that still takes part, and how often it repeats the job in a sample. */
+interface Runner {
+  readonly entrant: Entrant;
+  readonly repeats: number;
+}
+
+/**
+ * Runs the entrants in turn and fills their times. An engine that fails drops out and is told.
+ * @throws Error when it is the first, against which all others are measured.
+ */
 export async function race(
+  work: string,
   entrants: readonly Entrant[],
-  { sampleMs, warmUpMs, budgetMs, leastRounds, mostRounds }: Timing,
-): Promise<void> {
-  const repeats: number[] = [];
+  timing: Timing,
+): Promise<{ readonly finished: readonly Entrant[]; readonly missing: readonly Missing[] }> {
+  const missing: Missing[] = [];
+  /** What `act` gives, or undefined when the engine has failed. */
+  const orDrop = async <T>(entrant: Entrant, act: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await act();
+    } catch (cause) {
+      if (entrant === entrants[0]) throw cause;
+      missing.push({ work, peer: entrant.name, reason: (cause as Error).message });
+      return undefined;
+    }
+  };
+  let runners: readonly Runner[] = [];
   let roundMs = 0;
-  for (const { process, runner } of entrants) {
-    // The first run may still compile; the second tells the time.
-    await process.run(runner, 1);
-    const estimate = await process.run(runner, 1);
-    const again = Math.floor(warmUpMs / Math.max(estimate, 1e-3)) - 1;
-    const warm = again >= 1 ? await process.run(runner, Math.min(again, 2000)) : estimate;
-    const count = repeatsFor(warm, sampleMs);
-    repeats.push(count);
-    roundMs += count * warm + PAUSE_MS;
+  for (const entrant of entrants) {
+    const warm = await orDrop(entrant, () => warmUp(entrant, timing));
+    if (warm === undefined) continue;
+    runners = [...runners, { entrant, repeats: warm.repeats }];
+    roundMs += warm.sampleMs + PAUSE_MS;
   }
-  const rounds = roundsFor(roundMs, { budgetMs, least: leastRounds, most: mostRounds });
+  const { budgetMs, leastRounds: least, mostRounds: most } = timing;
+  const rounds = roundsFor(roundMs, { budgetMs, least, most });
   for (let round = 0; round < rounds; round++) {
-    for (const [i, { process, runner, times }] of entrants.entries()) {
+    for (const runner of runners) {
+      const { entrant, repeats } = runner;
       await sleep(PAUSE_MS);
-      times.push(await process.run(runner, repeats[i] as number));
+      const ms = await orDrop(entrant, () => entrant.process.run(entrant.runner, repeats));
+      if (ms === undefined) runners = runners.filter((other) => other !== runner);
+      else entrant.times.push(ms);
     }
   }
+  const finished = runners.map(({ entrant }) => entrant);
+  for (const { process, runner } of finished) await process.dispose(runner).catch(() => undefined);
+  return { finished, missing };
 }
 
 /** The first entrant's own time. */

@@ -50,11 +50,10 @@ export async function measureFlatCost(
         difference: 0,
       });
     }
-    await race(entrants, timing);
-    for (const { runner } of entrants) await subject.process.dispose(runner);
+    const { finished, missing } = await race(work, entrants, timing);
     const [plain = 0, noisy = 0] = bytes;
     const notes = [`${work}: Flat-LoRA keeps ${noisy - plain} bytes more than LoRA between steps.`];
-    return { times: ownTime(work, entrants), rows: rowsOf(work, entrants), missing: [], notes };
+    return { times: ownTime(work, finished), rows: rowsOf(work, finished), missing, notes };
   } catch (cause) {
     const reason = (cause as Error).message;
     return { times: [], rows: [], missing: [{ work, peer: subject.name, reason }], notes: [] };

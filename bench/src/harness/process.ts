@@ -33,22 +33,20 @@ export interface EngineProcess {
   readonly facts: (runner: string) => Promise<StepFacts>;
   readonly dispose: (runner: string) => Promise<void>;
   readonly end: () => void;
+  /** Whether the process is gone, for whatever reason. */
+  readonly hasEnded: () => boolean;
 }
 
 export interface Launch {
   readonly command: string;
   readonly args: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
   /** A request that takes longer is given up together with the process. */
   readonly timeoutMs: number;
 }
 
 /** Starts an engine's process. Every request is rejected once the process has ended. */
-export function startEngine({ command, args, env, timeoutMs }: Launch): EngineProcess {
-  const child = spawn(command, args, {
-    stdio: ['pipe', 'pipe', 'pipe'],
-    env: { ...process.env, ...env },
-  });
+export function startEngine({ command, args, timeoutMs }: Launch): EngineProcess {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   const waiting = new Map<number, (reply: Reply) => void>();
   let lastId = 0;
   let lastWords = '';
@@ -107,6 +105,24 @@ export function startEngine({ command, args, env, timeoutMs }: Launch): EnginePr
       child.stdin.end();
       child.kill();
     },
+    hasEnded: () => ended !== undefined,
+  };
+}
+
+/** An engine that is started anew for its next job after its process has ended. */
+export function lastingEngine(launch: Launch): EngineProcess {
+  let process = startEngine(launch);
+  return {
+    hello: () => process.hello(),
+    prepare: (runner, job) => {
+      if (process.hasEnded()) process = startEngine(launch);
+      return process.prepare(runner, job);
+    },
+    run: (runner, repeats) => process.run(runner, repeats),
+    facts: (runner) => process.facts(runner),
+    dispose: (runner) => process.dispose(runner),
+    end: () => process.end(),
+    hasEnded: () => process.hasEnded(),
   };
 }
 

@@ -2,7 +2,7 @@
 import type { Absent, Catalogue, Peer } from '../peers/catalogue.js';
 import type { Contestant, Missing } from './compare.js';
 import type { EngineInfo } from './job.js';
-import { type EngineProcess, startEngine } from './process.js';
+import { type EngineProcess, lastingEngine } from './process.js';
 
 export interface Session {
   readonly subject: Contestant;
@@ -21,7 +21,7 @@ interface Started {
 export async function openSession({ subject, peers, absent }: Catalogue): Promise<Session> {
   const running: EngineProcess[] = [];
   const start = async ({ launch, name }: Peer): Promise<Started | Absent> => {
-    const process = startEngine(launch);
+    const process = lastingEngine(launch);
     try {
       const info = await process.hello();
       running.push(process);

@@ -51,8 +51,6 @@ const torchEngine = (python: string, device: string, precision: string, threads:
     precision,
     String(threads),
   ],
-  // Waiting threads must sleep, or they would take the cores of the engine whose turn it is.
-  env: { OMP_WAIT_POLICY: 'passive' },
   timeoutMs: TIMEOUT_MS,
 });
 

@@ -91,13 +91,13 @@ export function benchChart({ rows, machine }: Results): string {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" role="img" font-family="system-ui, sans-serif" font-size="13" fill="#222">`,
     `<title>${escapeText(`Time of each engine over that of ${subject}`)}</title>`,
-    '<style>.small{font-size:11px}.head{font-size:16px;font-weight:600}</style>',
+    '<style>.small{font-size:11px}text{paint-order:stroke;stroke:#fff;stroke-width:3px}.head{font-size:16px;font-weight:600}</style>',
     `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
     text(16, 26, `Time of each engine over that of ${subject}`, 'class="head"'),
     text(
       16,
       46,
-      `${machine.cpu}, ${machine.threads} threads. Right of 1: flatlora is faster. Dots: median; lines: 10th to 90th percentile of paired rounds.`,
+      `${machine.cpu}, ${machine.threads} threads. Right of 1: flatlora is faster. Dots: median; lines: 10th to 90th percentile of paired rounds. flat/…: Flat-LoRA's step over LoRA's.`,
       'class="small"',
     ),
     ...ticks,
