@@ -8,8 +8,5 @@ import type { KernelCode } from './program.js';
 export function attentionCode(kernel: AttentionKernel, options: FunctionOptions): KernelCode {
   const { function: code, scratchBytes } =
     kernel.kind === 'attention' ? emitForward(kernel, options) : emitBackward(kernel, options);
-  const own = new Set(kernel.outputs.map((v) => v.id));
-  const buffers = [...kernel.outputs, ...kernel.reads.filter((v) => !own.has(v.id))];
-  const name = `${kernel.outputs.map((v) => `b${v.id}`).join(' ')} ${kernel.kind}`;
-  return { steps: [{ name, function: code, buffers }], scratchBytes, sharedBytes: 0 };
+  return { steps: [{ name: kernel.kind, function: code }], scratchBytes, sharedBytes: 0 };
 }

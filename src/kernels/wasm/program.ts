@@ -9,6 +9,7 @@
  */
 import type { Var } from '../../autodiff/index.js';
 import { type AnyKernel, outputsOf, type Plan } from '../plan/plan.js';
+import { buffersOfKernel, kernelSignature } from '../plan/signature.js';
 import { attentionCode } from './attention.js';
 import { type Code, encodeModule, type WasmFunction } from './encoding.js';
 import type { FunctionOptions } from './functions.js';
@@ -48,13 +49,9 @@ export const FRAME = {
   buffers: 8,
 } as const;
 
-/** A kernel as functions that run one after the other. */
+/** A kernel as functions that run one after the other, each on `buffersOfKernel`. */
 export interface KernelCode {
-  readonly steps: readonly {
-    readonly name: string;
-    readonly function: WasmFunction;
-    readonly buffers: readonly Var[];
-  }[];
+  readonly steps: readonly { readonly name: string; readonly function: WasmFunction }[];
   readonly scratchBytes: number;
   readonly sharedBytes: number;
 }
@@ -93,8 +90,7 @@ function codeOf(kernel: AnyKernel, options: ProgramOptions & ProductOptions): Ke
   if ('kind' in kernel) return attentionCode(kernel, options);
   const product = emitProduct(kernel, options);
   if (product !== undefined) return product;
-  const buffers = [kernel.output, ...kernel.reads.filter((v) => v.id !== kernel.output.id)];
-  const step = { name: `b${kernel.output.id}`, function: emitMap(kernel, options), buffers };
+  const step = { name: 'map', function: emitMap(kernel, options) };
   return { steps: [step], scratchBytes: 0, sharedBytes: 0 };
 }
 
@@ -139,7 +135,17 @@ export function buildWasmProgram(plan: Plan<AnyKernel>, options: ProgramOptions)
   const microKernels = new Map(
     tileRows(relaxed).map((rows) => [rows, functions.push(microKernel({ rows, relaxed })) - 1]),
   );
-  const codes = plan.kernels.map((kernel) => codeOf(kernel, { ...options, microKernels }));
+  // Kernels of equal layers have equal code, made once.
+  const known = new Map<string, KernelCode & { readonly indices: readonly number[] }>();
+  const codes = plan.kernels.map((kernel) => {
+    const signature = kernelSignature(kernel);
+    const before = known.get(signature);
+    if (before !== undefined) return before;
+    const code = codeOf(kernel, { ...options, microKernels });
+    const made = { ...code, indices: code.steps.map((s) => functions.push(s.function) - 1) };
+    known.set(signature, made);
+    return made;
+  });
   const scratchBytesPerThread = Math.max(0, ...codes.map((c) => c.scratchBytes));
   const sharedScratchBytes = Math.max(0, ...codes.map((c) => c.sharedBytes));
   const buffers = new Map<number, Var>();
@@ -148,16 +154,16 @@ export function buildWasmProgram(plan: Plan<AnyKernel>, options: ProgramOptions)
   for (const v of [...plan.inputs, ...constants, ...outputs, ...plan.outputs]) {
     buffers.set(v.id, v);
   }
-  const slots = new Map([...buffers.keys()].map((id, slot) => [id, slot]));
-
-  // Kernels of equal layers have equal code: one function serves them all.
-  const known = new Map<string, number>();
-  const steps = codes.flatMap((c) => c.steps);
-  const calls = steps.map((step) => {
-    const text = `${step.function.params.length} ${step.function.locals.join()} ${step.function.body.join()}`;
-    const index = known.get(text) ?? functions.push(step.function) - 1;
-    known.set(text, index);
-    return { index, slots: step.buffers.map((v) => slots.get(v.id) as number) };
+  const slotOf = new Map([...buffers.keys()].map((id, slot) => [id, slot]));
+  const calls = plan.kernels.flatMap((kernel, i) => {
+    const { steps, indices } = codes[i] as (typeof codes)[number];
+    const filled = outputsOf(kernel).map((v) => `b${v.id}`);
+    const slots = buffersOfKernel(kernel).map((v) => slotOf.get(v.id) as number);
+    return steps.map(({ name }, k) => ({
+      name: [...filled, name].join(' '),
+      index: indices[k] as number,
+      slots,
+    }));
   });
   functions.push(runner(calls, scratchBytesPerThread, shared ? 0 : undefined));
   return {
@@ -166,6 +172,6 @@ export function buildWasmProgram(plan: Plan<AnyKernel>, options: ProgramOptions)
     scratchBytesPerThread,
     sharedScratchBytes,
     usesNormalTable: true,
-    kernelNames: steps.map((s) => s.name),
+    kernelNames: calls.map((c) => c.name),
   };
 }

@@ -124,13 +124,11 @@ export function emitProduct(kernel: Kernel, options: ProductOptions): KernelCode
   const tiling = tilingOf(kernel, options.relaxed);
   if (tiling === undefined) return undefined;
   const layout = layoutOf(tiling);
-  const name = `b${kernel.output.id} product`;
-  const buffers = [kernel.output, ...kernel.reads.filter((v) => v.id !== kernel.output.id)];
   const packing =
     tiling.split === 'rows'
-      ? [{ name: `${name}: pack`, function: emitPacking(kernel, tiling, layout, options), buffers }]
+      ? [{ name: 'product: pack', function: emitPacking(kernel, tiling, layout, options) }]
       : [];
-  const sums = { name, function: emitTiles(kernel, tiling, layout, options), buffers };
+  const sums = { name: 'product', function: emitTiles(kernel, tiling, layout, options) };
   return {
     steps: [...packing, sums],
     scratchBytes: layout.privateBytes,
