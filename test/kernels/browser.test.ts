@@ -97,6 +97,7 @@ if (!present && !required) {
     ['wasm', 'one thread', 2, 20],
     ['wasm', 'threads', 2, 20],
     ['gpujs-webasm', '', 3, 20],
+    ['webgpu', '', 2, 20],
     ['gpujs-webgpu', '', 2, 10],
     ['gpujs-webgl2', '', 2, 10],
   ])(
@@ -120,6 +121,6 @@ if (!present && !required) {
   test('the choice of a backend passes the software adapter over', async () => {
     const { name, reason } = (await page.evaluate('choice()')) as Record<string, string>;
     expect(name).toBe('gpujs-webasm');
-    expect(reason).toMatch(/gpujs-webgpu: only a software adapter/);
+    expect(reason).toMatch(/webgpu: only a software adapter.*gpujs-webgpu: only a software adapter/);
   });
 });
