@@ -23,7 +23,7 @@ const ENGINES: Readonly<Record<string, (options: EngineOptions) => Promise<Engin
     provideWorkers(threads);
     return (await import('./peers/jaxjs.js')).jaxjsEngine({ threads });
   },
-  gpujs: async () => (await import('./peers/gpujs.js')).gpujsEngine(),
+  gpujs: async ({ threads }) => (await import('./peers/gpujs.js')).gpujsEngine({ threads }),
 };
 
 export interface EngineOptions {

@@ -100,7 +100,21 @@ test('a peer that fails on the way drops out, the others go on', async () => {
   expect(rowsOf('w', finished)[0]?.ratio).toBe(5);
 });
 
+test('a peer that would use up the time runs in the first rounds only', async () => {
+  const timing = { ...TIMING, budgetMs: 1000, leastRounds: 4, mostRounds: 5 };
+  const { entrants } = await enter(CASE, JOB, fake('a', good, { ms: 2 }), [
+    fake('b', good, { ms: 4 }),
+    fake('slow', good, { ms: 400 }),
+  ]);
+  const { finished } = await race('w', entrants, timing);
+  expect(finished.map(({ times }) => times.length)).toEqual([5, 5, 3]);
+  expect(rowsOf('w', finished)).toMatchObject([
+    { peer: 'b', ratio: 2, rounds: 5 },
+    { peer: 'slow', ratio: 200, rounds: 3 },
+  ]);
+});
+
 test('without the subject there is no race', async () => {
-  const { entrants } = await enter(CASE, JOB, fake('a', good, { failsAt: 3 }), [fake('b', good)]);
+  const { entrants } = await enter(CASE, JOB, fake('a', good, { failsAt: 2 }), [fake('b', good)]);
   await expect(race('w', entrants, TIMING)).rejects.toThrow('a broke');
 });

@@ -128,8 +128,6 @@ async function warmUp(
   { process, runner }: Entrant,
   { sampleMs, warmUpMs }: Timing,
 ): Promise<{ readonly repeats: number; readonly sampleMs: number }> {
-  // The first run may still compile; the second tells the time.
-  await process.run(runner, 1);
   const estimate = await process.run(runner, 1);
   const again = Math.min(2000, Math.floor(warmUpMs / Math.max(estimate, 1e-3)) - 1);
   const warm = again >= 1 ? await process.run(runner, again) : estimate;
@@ -137,10 +135,30 @@ async function warmUp(
   return { repeats, sampleMs: repeats * warm };
 }
 
-/** An entrant that still takes part, and how often it repeats the job in a sample. */
+/** An entrant that still takes part: repeats of the job in a sample, and what that takes. */
 interface Runner {
   readonly entrant: Entrant;
   readonly repeats: number;
+  readonly sampleMs: number;
+}
+
+/** Rounds of an engine that is too slow to run in all of them. */
+const SLOW_ROUNDS = 3;
+
+/** Rounds for everybody, and for those whose samples would use up the others' time. */
+function roundsOf(
+  runners: readonly Runner[],
+  { budgetMs, leastRounds: least, mostRounds: most }: Timing,
+): { readonly all: number; readonly of: (runner: Runner) => number } {
+  const isSlow = ({ sampleMs }: Runner) => sampleMs * least > budgetMs / 2;
+  const [subject, ...peers] = runners;
+  const quick = [subject, ...peers.filter((runner) => !isSlow(runner))];
+  const roundMs = quick.reduce((sum, runner) => sum + (runner?.sampleMs ?? 0) + PAUSE_MS, 0);
+  const all = roundsFor(roundMs, { budgetMs, least, most });
+  return {
+    all,
+    of: (runner) => (runner === subject || !isSlow(runner) ? all : Math.min(all, SLOW_ROUNDS)),
+  };
 }
 
 /**
@@ -164,17 +182,13 @@ export async function race(
     }
   };
   let runners: readonly Runner[] = [];
-  let roundMs = 0;
   for (const entrant of entrants) {
     const warm = await orDrop(entrant, () => warmUp(entrant, timing));
-    if (warm === undefined) continue;
-    runners = [...runners, { entrant, repeats: warm.repeats }];
-    roundMs += warm.sampleMs + PAUSE_MS;
+    if (warm !== undefined) runners = [...runners, { entrant, ...warm }];
   }
-  const { budgetMs, leastRounds: least, mostRounds: most } = timing;
-  const rounds = roundsFor(roundMs, { budgetMs, least, most });
-  for (let round = 0; round < rounds; round++) {
-    for (const runner of runners) {
+  const rounds = roundsOf(runners, timing);
+  for (let round = 0; round < rounds.all; round++) {
+    for (const runner of runners.filter((one) => round < rounds.of(one))) {
       const { entrant, repeats } = runner;
       await sleep(PAUSE_MS);
       const ms = await orDrop(entrant, () => entrant.process.run(entrant.runner, repeats));
@@ -201,7 +215,7 @@ export function rowsOf(work: string, [subject, ...peers]: readonly Entrant[]): r
     ...pairedRatio(subject.times, peer.times),
     subjectMs: median(subject.times),
     peerMs: median(peer.times),
-    rounds: subject.times.length,
+    rounds: Math.min(subject.times.length, peer.times.length),
     difference: peer.difference,
   }));
 }

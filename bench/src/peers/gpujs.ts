@@ -1,6 +1,6 @@
 /**
  * gpu.js alone in its WebAssembly mode: kernels written by hand, one cell of the result each, as its
- * documentation teaches. It has neither derivatives nor layers, so of the larger works it does none.
+ * documentation teaches, called asynchronously, for so they use threads. It has neither derivatives nor layers, so of the larger works it does none.
  */
 import { createRequire } from 'node:module';
 import { GPU, type IKernelRunShortcut } from 'gpu.js';
@@ -8,22 +8,22 @@ import { digestAll } from '../harness/digest.js';
 import type { Engine, Job, MatmulSpec, MlpSpec, Runner, Spec } from '../harness/job.js';
 import { readTensors, type Tensor } from '../harness/tensors.js';
 
-export async function gpujsEngine(): Promise<Engine> {
+export async function gpujsEngine({ threads }: { readonly threads: number }): Promise<Engine> {
   const require = createRequire(import.meta.url);
   const gpu = new GPU({ mode: 'webasm' as never });
   return {
     info: {
       name: 'gpu.js webasm',
       version: String(require('gpu.js/package.json').version),
-      threads: 1,
-      note: 'called synchronously',
+      threads,
+      note: 'called asynchronously, for threads',
     },
     prepare: async ({ spec, tensors }: Job): Promise<Runner> => {
       const run = launcher(gpu, spec, readTensors(tensors));
       return {
-        results: async () => digestAll(run()),
+        results: async () => digestAll(await run()),
         run: async () => {
-          run();
+          await run();
         },
         dispose: () => undefined,
       };
@@ -33,8 +33,10 @@ export async function gpujsEngine(): Promise<Engine> {
 
 type Results = Readonly<Record<string, ArrayLike<number>>>;
 
+type Launcher = () => Promise<Results>;
+
 /** The launch of a work's kernels, one after another. */
-function launcher(gpu: GPU, spec: Spec, inputs: Readonly<Record<string, Tensor>>): () => Results {
+function launcher(gpu: GPU, spec: Spec, inputs: Readonly<Record<string, Tensor>>): Launcher {
   switch (spec.kind) {
     case 'matmul':
       return matmul(gpu, spec, inputs);
@@ -65,7 +67,7 @@ interface Layout {
   readonly transposeB: boolean;
 }
 
-type Launch = (...args: ArrayLike<number>[]) => ArrayLike<number>;
+type Launch = (...args: ArrayLike<number>[]) => Promise<Float32Array>;
 
 const flat = (rows: unknown): Float32Array => {
   const all = rows as readonly Float32Array[];
@@ -91,16 +93,17 @@ function product(gpu: GPU, { m, n, k, transposeA, transposeB }: Layout): Launch 
         bStep: transposeB ? 1 : n,
       },
       argumentTypes: ['Array', 'Array'],
+      asyncMode: true,
     } as never,
   ) as IKernelRunShortcut;
-  return (a, b) => flat(kernel(a as never, b as never));
+  return async (a, b) => flat(await kernel(a as never, b as never));
 }
 
 const data = (tensor: Tensor | undefined): Float32Array => tensor?.data as Float32Array;
 
 function matmul(gpu: GPU, spec: MatmulSpec, { a, b }: Readonly<Record<string, Tensor>>) {
   const multiply = product(gpu, spec);
-  return () => ({ product: multiply(data(a), data(b)) });
+  return async () => ({ product: await multiply(data(a), data(b)) });
 }
 
 function mlp(gpu: GPU, { rows, width, hidden }: MlpSpec, inputs: Readonly<Record<string, Tensor>>) {
@@ -116,26 +119,26 @@ function mlp(gpu: GPU, { rows, width, hidden }: MlpSpec, inputs: Readonly<Record
   const w1Gradient = product(gpu, { m: hidden, n: width, k: rows, ...tn });
   const w2Gradient = product(gpu, { m: width, n: hidden, k: rows, ...tn });
   // What is not a product is a loop in JavaScript: it is a hundredth of the work.
-  return () => {
-    const h = Float32Array.from(up(x, w1), (value, i) =>
+  return async () => {
+    const h = Float32Array.from(await up(x, w1), (value, i) =>
       Math.max(0, value + (b1[i % hidden] as number)),
     );
     const size = rows * width;
     let loss = 0;
-    const dy = Float32Array.from(down(h, w2), (value, i) => {
+    const dy = Float32Array.from(await down(h, w2), (value, i) => {
       const error = value + (b2[i % width] as number) - (target[i] as number);
       loss += error * error;
       return (2 * error) / size;
     });
-    const dh = Float32Array.from(hiddenGradient(dy, w2), (value, i) =>
+    const dh = Float32Array.from(await hiddenGradient(dy, w2), (value, i) =>
       (h[i] as number) > 0 ? value : 0,
     );
     return {
       loss: [loss / size],
-      x: inputGradient(dh, w1),
-      w1: w1Gradient(dh, x),
+      x: await inputGradient(dh, w1),
+      w1: await w1Gradient(dh, x),
       b1: columnSums(dh, hidden),
-      w2: w2Gradient(dy, h),
+      w2: await w2Gradient(dy, h),
       b2: columnSums(dy, width),
     };
   };
