@@ -8,7 +8,7 @@ import type { AttentionKernel, Load } from '../../plan/attention.js';
 import type { LoopVariable } from '../../plan/position.js';
 import type { WasmFunction } from '../encoding.js';
 import { type FunctionOptions, share } from '../functions.js';
-import { f32x4, get, i32 } from '../instructions.js';
+import { f32x4, get, i32, when } from '../instructions.js';
 import type { Local } from '../writer.js';
 import { emitPack, emitRowOut } from './packing.js';
 import {
@@ -21,8 +21,9 @@ import {
   PANEL_BYTES,
   placed,
   roundUp,
+  rowFloatsOf,
 } from './stage.js';
-import { emitProduct, type PanelProduct, panelsOf, UNROLL } from './tile.js';
+import { emitProduct, type PanelProduct, panelsOf } from './tile.js';
 import { emitBackwardRow, emitReach } from './weights.js';
 
 type Backward = Extract<AttentionKernel, { kind: 'attentionBackward' }>;
@@ -40,30 +41,26 @@ export function emitBackward(
   const { rows, columns, depth, width, operands, outputs, params } = kernel;
   const { block, tile } = blocksOf(rows.size);
   const keys = roundUp(columns.size, PANEL);
-  const [depthTerms, widthTerms] = [depth, width].map((v) => roundUp(v.size, UNROLL)) as [
-    number,
-    number,
-  ];
   const [depths, widths] = [depth, width].map((v) => roundUp(v.size, PANEL)) as [number, number];
   const lanes = roundUp(block, PANEL);
-  const blockTerms = roundUp(block, UNROLL);
-
-  const k = region(keys * depthTerms); // panels of columns: [depth][8]
-  const v = region(keys * widthTerms); // panels of columns: [width][8]
+  const k = region(keys * depth.size); // panels of columns: [depth][8]
+  const v = region(keys * width.size); // panels of columns: [width][8]
   const kRows = region(depths * keys); // panels of the depth: [column][8]
-  const weights = region(blockTerms * keys); // [row][column]
-  const slopes = region(blockTerms * keys); // [row][column]
-  const q = region(depthTerms * lanes); // [depth][row]
-  const dOut = region(widthTerms * lanes); // [width][row]
-  const qRows = region(depths * blockTerms); // panels of the depth: [row][8]
-  const dOutRows = region(widths * blockTerms); // panels of the width: [row][8]
+  const rowFloats = rowFloatsOf(keys);
+  const weights = region(block * rowFloats); // [row][column]
+  const slopes = region(block * rowFloats); // [row][column]
+  const q = region(depth.size * lanes); // [depth][row]
+  const dOut = region(width.size * lanes); // [width][row]
+  const qRows = region(depths * block); // panels of the depth: [row][8]
+  const dOutRows = region(widths * block); // panels of the width: [row][8]
   const dq = region(block * depths); // [row][depth]
   const dk = region(depths * keys); // panels of the depth: [column][8]
   const dv = region(widths * keys); // panels of the width: [column][8]
   const zero = (...regions: readonly { readonly base: Local; readonly bytes: number }[]) => {
     for (const { base, bytes } of regions) emitZeros(writer, base, bytes);
   };
-  zero(k, v, kRows, weights, slopes);
+  // Causal blocks reach up to a multiple of eight columns.
+  zero(kRows);
   const pointer = (i: number): Local => stage.pointerOf(outputs[i] as Var);
 
   /** One element of an operand that has one number per row, in all lanes. */
@@ -79,7 +76,8 @@ export function emitBackward(
   const emitBlock = (batch: Local, firstRow: Local): void => {
     const count = least(writer, i32.const(block), i32.sub(i32.const(rows.size), get(firstRow)));
     const ownRows = { variable: rows, from: firstRow, count };
-    zero(q, dOut, qRows, dOutRows);
+    const clear = writer.scoped(() => zero(q, dOut, qRows, dOutRows));
+    writer.emit(when(i32.ltS(get(count), i32.const(block)), clear));
     const packBoth = (
       from: Load,
       axis: LoopVariable,
@@ -95,28 +93,28 @@ export function emitBackward(
         { variable: axis, bytes: 4 * lanes },
         factor,
       );
-      const panel = { variable: axis, bytes: 4 * blockTerms };
+      const panel = { variable: axis, bytes: 4 * block };
       emitPack(stage, from, inPanels, panel, { ...ownRows, bytes: PANEL_BYTES }, factor);
     };
     packBoth(operands.q, depth, q.base, qRows.base, params.scale);
     packBoth(operands.dOut, width, dOut.base, dOutRows.base, 1);
 
-    const { reach, panels } = emitReach(stage, firstRow, block);
+    const { reach, keyRows, panels } = emitReach(stage, firstRow, block);
     const scoreLike = (left: Local, right: Local, terms: number, out: Local): PanelProduct => ({
       left: { base: left, row: 4, term: 4 * lanes },
       right: { base: right, panel: terms * PANEL_BYTES },
-      out: { base: out, row: 4 * keys, panel: PANEL_BYTES, accumulate: false },
+      out: { base: out, row: 4 * rowFloats, panel: PANEL_BYTES, accumulate: false },
       rows: i32.const(block),
       tile,
       panels,
       terms: i32.const(terms),
     });
-    emitProduct(stage, scoreLike(q.base, k.base, depthTerms, weights.base));
-    emitProduct(stage, scoreLike(dOut.base, v.base, widthTerms, slopes.base));
+    emitProduct(stage, scoreLike(q.base, k.base, depth.size, weights.base));
+    emitProduct(stage, scoreLike(dOut.base, v.base, width.size, slopes.base));
     loopOver(writer, { to: get(count), step: 1 }, (r) => {
       const row = writer.define('i32', i32.add(get(firstRow), get(r)));
       const [base, slope] = [weights, slopes].map((x) =>
-        writer.define('i32', placed(x.base, r, 4 * keys)),
+        writer.define('i32', placed(x.base, r, 4 * rowFloats)),
       ) as [Local, Local];
       const logSumExp = perRow(operands.logSumExp, row);
       const shift = perRow(operands.shift, row);
@@ -124,7 +122,7 @@ export function emitBackward(
     });
 
     emitProduct(stage, {
-      left: { base: slopes.base, row: 4 * keys, term: 4 },
+      left: { base: slopes.base, row: 4 * rowFloats, term: 4 },
       right: { base: kRows.base, panel: keys * PANEL_BYTES },
       out: { base: dq.base, row: 4 * depths, panel: PANEL_BYTES, accumulate: false },
       rows: i32.const(block),
@@ -143,13 +141,13 @@ export function emitBackward(
     });
 
     const keyLike = (left: Local, right: Local, size: number, out: Local): PanelProduct => ({
-      left: { base: left, row: 4, term: 4 * keys },
-      right: { base: right, panel: blockTerms * PANEL_BYTES },
+      left: { base: left, row: 4, term: 4 * rowFloats },
+      right: { base: right, panel: block * PANEL_BYTES },
       out: { base: out, row: PANEL_BYTES, panel: keys * PANEL_BYTES, accumulate: true },
-      rows: get(reach),
+      rows: keyRows,
       tile: KEY_TILE,
       panels: panelsOf(size),
-      terms: i32.const(blockTerms),
+      terms: i32.const(block),
     });
     emitProduct(stage, keyLike(slopes.base, qRows.base, depth.size, dk.base));
     emitProduct(stage, keyLike(weights.base, dOutRows.base, width.size, dv.base));
@@ -166,8 +164,8 @@ export function emitBackward(
           { variable: columns, bytes: 4 * terms },
           { variable: axis, bytes: PANEL_BYTES },
         );
-      pack(operands.k, depth, depthTerms, k.base);
-      pack(operands.v, width, widthTerms, v.base);
+      pack(operands.k, depth, depth.size, k.base);
+      pack(operands.v, width, width.size, v.base);
       emitPack(
         stage,
         operands.k,

@@ -21,8 +21,9 @@ import {
   PANEL_BYTES,
   placed,
   roundUp,
+  rowFloatsOf,
 } from './stage.js';
-import { emitProduct, panelsOf, UNROLL } from './tile.js';
+import { emitProduct, panelsOf } from './tile.js';
 import { emitReach, emitSoftmaxRow } from './weights.js';
 
 type Forward = Extract<AttentionKernel, { kind: 'attention' }>;
@@ -40,16 +41,18 @@ export function emitForward(
   const [keys, values, terms] = [
     roundUp(columns.size, PANEL),
     roundUp(width.size, PANEL),
-    roundUp(depth.size, UNROLL),
+    depth.size,
   ];
   const lanes = roundUp(block, PANEL);
   const q = region(terms * lanes); // [depth][row]
   const k = region(keys * terms); // panels of columns: [depth][8]
   const v = region(values * keys); // panels of the width: [column][8]
-  const weights = region(block * keys); // [row][column]
+  const rowFloats = rowFloatsOf(keys);
+  const weights = region(block * rowFloats); // [row][column]
   const out = region(block * values); // [row][width]
   const inverses = region(block * 4); // 1 / sum of a row's weights, in four lanes
-  for (const { base, bytes } of [k, v]) emitZeros(writer, base, bytes);
+  // Causal blocks reach up to a multiple of eight columns.
+  emitZeros(writer, v.base, v.bytes);
 
   const pointer = (i: number): Local => stage.pointerOf(outputs[i] as Var);
   const units = share(writer, stage.thread, stage.threads, batches * blocks, 1);
@@ -78,7 +81,8 @@ export function emitForward(
         writer.emit(set(packed, get(batch)));
       });
       writer.emit(when(i32.sub(get(packed), get(batch)), pack));
-      emitZeros(writer, q.base, q.bytes);
+      const clear = writer.scoped(() => emitZeros(writer, q.base, q.bytes));
+      writer.emit(when(i32.ltS(get(count), i32.const(block)), clear));
       emitPack(
         stage,
         operands.q,
@@ -92,7 +96,7 @@ export function emitForward(
       emitProduct(stage, {
         left: { base: q.base, row: 4, term: 4 * lanes },
         right: { base: k.base, panel: terms * PANEL_BYTES },
-        out: { base: weights.base, row: 4 * keys, panel: PANEL_BYTES, accumulate: false },
+        out: { base: weights.base, row: 4 * rowFloats, panel: PANEL_BYTES, accumulate: false },
         rows: i32.const(block),
         tile,
         panels,
@@ -104,7 +108,7 @@ export function emitForward(
       );
       loopOver(writer, { to: get(count), step: 1 }, (r) => {
         const row = writer.define('i32', i32.add(get(firstRow), get(r)));
-        const base = writer.define('i32', placed(weights.base, r, 4 * keys));
+        const base = writer.define('i32', placed(weights.base, r, 4 * rowFloats));
         const { greatest, sum } = emitSoftmaxRow(stage, { base, row, reach });
         const inverse = f32x4.div(f32x4.splat(1), get(sum));
         writer.emit(v128.store(placed(inverses.base, r, 16), inverse));
@@ -113,7 +117,7 @@ export function emitForward(
         writer.emit(v128.storeLane(placed(pointer(1), place, 4), logSumExp, 0));
       });
       emitProduct(stage, {
-        left: { base: weights.base, row: 4 * keys, term: 4 },
+        left: { base: weights.base, row: 4 * rowFloats, term: 4 },
         right: { base: v.base, panel: keys * PANEL_BYTES },
         out: { base: out.base, row: 4 * values, panel: PANEL_BYTES, accumulate: false },
         rows: i32.const(block),

@@ -31,6 +31,12 @@ export function blocksOf(rows: number): { readonly block: number; readonly tile:
   return { block: tiles * tile, tile };
 }
 
+/**
+ * Floats from one row of scores to the next. Never a high power of two: the rows of a tile would fall
+ * on the same few lines of the cache.
+ */
+export const rowFloatsOf = (columns: number): number => roundUp(columns, 16) + 16;
+
 export type Stage = ReturnType<typeof createStage>;
 
 /** Emits a loop over from, from + step, … below `to`. */

@@ -2,9 +2,13 @@
  * Products of matrices in scratch memory, tile by tile. A tile of a few rows and eight columns stays
  * in registers while it sums up; the right operand is packed in panels of eight columns, so that one
  * step reads 32 neighbouring bytes of it.
+ *
+ * Each row of a tile ends a basic block with a branch that is never taken, and a turn of the loop is
+ * one term: V8 moves the loads of a block to its beginning, and has no registers for so many. Measured
+ * on one core, attention over 1,024 positions: 57 GFLOP/s; 36 with four terms a turn.
  */
 import type { Code } from '../encoding.js';
-import { f32x4, get, i32, repeatWhile, set, v128 } from '../instructions.js';
+import { block, breakIf, f32x4, get, i32, repeatWhile, set, v128 } from '../instructions.js';
 import type { Local } from '../writer.js';
 import { loopOver, PANEL, PANEL_BYTES, placed, type Stage } from './stage.js';
 
@@ -31,7 +35,7 @@ export interface PanelProduct {
   readonly rows: Code;
   readonly tile: number;
   readonly panels: Panels;
-  /** Terms of each sum, a multiple of `UNROLL`. */
+  /** Terms of each sum; at least one. */
   readonly terms: Code;
 }
 
@@ -46,9 +50,6 @@ export const panelsOf = (columns: number): Panels => {
   const vectors = Math.ceil(columns / 4);
   return { columns: i32.const(4 * (vectors - (vectors % 2))), half: vectors % 2 === 1 };
 };
-
-/** Terms that are summed up without a look at the counter. */
-export const UNROLL = 4;
 
 /** out[i, j] (+)= Σₖ left[i, k] · right[k, j] */
 export function emitProduct(stage: Stage, product: PanelProduct): void {
@@ -70,6 +71,8 @@ function emitPanel(
   const counts = Array.from({ length: tile }, (_, i) => i);
   const panel = writer.define('i32', placed(right.base, column, right.panel / PANEL));
   const end = writer.define('i32', i32.add(get(panel), i32.mul(terms, i32.const(PANEL_BYTES))));
+  // Odd, which no address is.
+  const never = writer.define('i32', i32.add(get(end), i32.const(1)));
   const outPanel = writer.define('i32', placed(out.base, column, out.panel / PANEL));
   loopOver(writer, { to: rows, step: tile }, (row) => {
     const a = writer.define('i32', placed(left.base, row, left.row));
@@ -82,22 +85,20 @@ function emitPanel(
       }),
     );
     const code = writer.scoped(() => {
-      for (let k = 0; k < UNROLL; k++) {
-        const columnsOf = halves.map((half) =>
-          writer.define('v128', v128.load(get(b), k * PANEL_BYTES + 16 * half)),
-        );
-        counts.forEach((i) => {
-          const x = writer.define('v128', v128.loadSplat(get(a), i * left.row + k * left.term));
-          halves.forEach((half) => {
-            const sum = sums[i]?.[half] as Local;
-            writer.emit(set(sum, scope.madd(get(x), get(columnsOf[half] as Local), get(sum))));
-          });
+      const terms = halves.map((half) => writer.define('v128', v128.load(get(b), 16 * half)));
+      counts.forEach((i) => {
+        const x = writer.define('v128', v128.loadSplat(get(a), i * left.row));
+        halves.forEach((half) => {
+          const sum = sums[i]?.[half] as Local;
+          writer.emit(set(sum, scope.madd(get(x), get(terms[half] as Local), get(sum))));
         });
-      }
-      writer.emit(set(a, i32.add(get(a), i32.const(UNROLL * left.term))));
-      writer.emit(set(b, i32.add(get(b), i32.const(UNROLL * PANEL_BYTES))));
+        const odd = i32.add(get(never), i32.const(2 * i));
+        if (i < tile - 1) writer.emit(breakIf(i32.eq(get(b), odd), 1));
+      });
+      writer.emit(set(a, i32.add(get(a), i32.const(left.term))));
+      writer.emit(set(b, i32.add(get(b), i32.const(PANEL_BYTES))));
     });
-    writer.emit(repeatWhile(i32.ltU(get(b), get(end)), code));
+    writer.emit(block(repeatWhile(i32.ltU(get(b), get(end)), code)));
     sums.forEach((row, i) => {
       halves.forEach((half) => {
         const sum = row[half] as Local;
