@@ -27,10 +27,11 @@ import { kernelTimes } from '../profile.js';
 import { type GpuDevice, openDevice } from './device.js';
 import { acquireArray, type GpuArray, readArray, writeArray } from './memory.js';
 import { pipelineCache } from './pipelines.js';
-import { planFor } from './planning.js';
+import { planFor, tileLimits } from './planning.js';
 import { bufferPool } from './pool.js';
 import { buildProgram, type Machine, toWords } from './program.js';
 import type { ChooseTiling } from './steps.js';
+import { createTuner, type TuningStore } from './tuning.js';
 import { arrayBytes } from './wgsl/bindings.js';
 
 const NAME = 'webgpu';
@@ -52,6 +53,20 @@ export interface WebgpuOptions {
    * `undefined` for no tiles. By default what was measured on the device, or the first.
    */
   readonly tiling?: ChooseTiling;
+  /**
+   * Whether tilings are measured on the device where a product's size makes that worth it; by default on
+   * hardware. Another tiling adds terms in another order, so last bits can differ between devices.
+   */
+  readonly tune?: boolean;
+  /** Multiplications from which a product is worth measuring; 2²⁴ by default. */
+  readonly tuneFrom?: number;
+  /** Keeps what was measured; by default it is measured anew by every backend. */
+  readonly tuningStore?: TuningStore;
+  /**
+   * How tiles of products are held: `float16` rounds operands to 11 bits (values beyond 65,504 become
+   * infinite) and halves the traffic; sums stay float32. `float32` by default.
+   */
+  readonly products?: 'float32' | 'float16';
 }
 
 /**
@@ -60,6 +75,13 @@ export interface WebgpuOptions {
  */
 export async function webgpuBackend(options: WebgpuOptions = {}): Promise<Backend> {
   const gpu = await openDevice();
+  if (options.products === 'float16' && !gpu.features.has('shader-f16')) {
+    gpu.destroy();
+    throw new FlatloraError(
+      'backend',
+      `${NAME}: products is float16, but this device has no shader-f16`,
+    );
+  }
   return backendOn(gpu, options);
 }
 
@@ -78,6 +100,14 @@ function backendOn(gpu: GpuDevice, options: WebgpuOptions): Backend {
   writeArray(device, table, normalTable, layout);
   live.count(1, normalTable.byteLength);
   const machine: Machine = { gpu, pool, pipelines: pipelineCache(device), layout, table };
+  const precision = options.products === 'float16' ? 'f16' : 'f32';
+  const tuner =
+    options.tiling === undefined && (options.tune ?? !gpu.software)
+      ? createTuner(machine, tileLimits(gpu, options.lanes), precision, {
+          store: options.tuningStore,
+          worthwhile: options.tuneFrom,
+        })
+      : undefined;
   const inFlight: Promise<unknown>[] = [];
   let disposed = false;
 
@@ -97,11 +127,12 @@ function backendOn(gpu: GpuDevice, options: WebgpuOptions): Backend {
 
   const compile = async (tape: Tape): Promise<Executable> => {
     requireReady();
-    const { plan, steps } = planFor(tape, gpu, {
+    const { plan, steps } = await planFor(tape, gpu, {
       layout,
       lanes: options.lanes,
-      precision: 'f32',
-      choose: options.tiling ?? ((_, [first]) => first),
+      precision,
+      choose: options.tiling ?? tuner?.choose ?? ((_, [first]) => first),
+      prepare: tuner?.prepare ?? (async () => undefined),
     });
     for (const v of [...plan.inputs, ...plan.kernels.flatMap(outputsOf)]) requireFitting(v);
     const program = await buildProgram(machine, plan, steps);

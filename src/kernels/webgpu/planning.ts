@@ -3,7 +3,8 @@ import type { Tape } from '../../autodiff/index.js';
 import { type AnyKernel, type Plan, planTape } from '../plan/plan.js';
 import type { GpuDevice } from './device.js';
 import type { Step } from './program.js';
-import { type ChooseTiling, type StepOptions, stepsOf } from './steps.js';
+import { type ChooseTiling, productShapes, type StepOptions, stepsOf } from './steps.js';
+import type { ProductShape } from './tiles.js';
 import type { ArrayLayout } from './wgsl/bindings.js';
 
 /** Arithmetic up to this cost is done while a product copies its operands (`plan/fuse.ts`). */
@@ -18,6 +19,8 @@ export interface PlanningOptions {
   readonly lanes: number | undefined;
   readonly precision: StepOptions['precision'];
   readonly choose: ChooseTiling;
+  /** Told the plan's products before `choose` is asked. */
+  readonly prepare: (shapes: readonly ProductShape[]) => Promise<void>;
 }
 
 export interface Planned {
@@ -35,11 +38,11 @@ export const tileLimits = ({ device, software }: GpuDevice, lanes?: number) => (
 });
 
 /** The plan of a tape and its launches: attention as one kernel where the device can. */
-export function planFor(
+export async function planFor(
   tape: Tape,
   gpu: GpuDevice,
-  { layout, lanes, precision, choose }: PlanningOptions,
-): Planned {
+  { layout, lanes, precision, choose, prepare }: PlanningOptions,
+): Promise<Planned> {
   const options: StepOptions = { layout, limits: tileLimits(gpu, lanes), precision, choose };
   const fusion = {
     // One binding is the result's, one the table's.
@@ -47,8 +50,10 @@ export function planFor(
     operandCost: OPERAND_COST,
   };
   const fused = planTape(tape, { ...fusion, fused: new Set(['attention', 'attentionBackward']) });
+  await prepare(productShapes(fused));
   const steps = stepsOf(fused, options);
   if (steps !== undefined) return { plan: fused, steps };
   const plan = planTape(tape, fusion);
+  await prepare(productShapes(plan));
   return { plan, steps: stepsOf(plan, options) ?? [] };
 }

@@ -42,6 +42,13 @@ export const shapeOf = ({ batch, rows, columns, sums }: ProductPlan): ProductSha
   products: sums.length,
 });
 
+/** The shapes of the products of a plan that are worth tiles. */
+export const productShapes = (plan: Plan<AnyKernel>): readonly ProductShape[] =>
+  plan.kernels
+    .flatMap((kernel) => ('kind' in kernel ? [] : (productPlanOf(kernel) ?? [])))
+    .map(shapeOf)
+    .filter(isWorthTiles);
+
 /** The launches of a product that is summed up in parts: the parts, and what adds them up. */
 function inParts(kernel: Kernel, parts: Var, { parts: count }: Tiling): Kernel {
   const outputs = sizeOf(kernel.output.shape);
