@@ -122,20 +122,23 @@ export function buffersOf(body: Expression): Var[] {
   return [...found.values()];
 }
 
+/** The positions of one node. */
+export function ownPositions(e: Expression): readonly Position[] {
+  switch (e.kind) {
+    case 'load':
+    case 'gather':
+    case 'position':
+    case 'randomWord':
+      return [e.at];
+    case 'derivedWord':
+      return [e.word];
+    case 'guard':
+      return e.conditions.map((c) => c.at);
+    default:
+      return [];
+  }
+}
+
 /** Every position that an expression uses. */
 export const positionsOf = (body: Expression): readonly Position[] =>
-  nodesOf(body).flatMap((e) => {
-    switch (e.kind) {
-      case 'load':
-      case 'gather':
-      case 'position':
-      case 'randomWord':
-        return [e.at];
-      case 'derivedWord':
-        return [e.word];
-      case 'guard':
-        return e.conditions.map((c) => c.at);
-      default:
-        return [];
-    }
-  });
+  nodesOf(body).flatMap(ownPositions);

@@ -2,22 +2,31 @@
  * Merging loops: where every position advances along two neighbouring loops as along one longer loop,
  * one loop does. Longer loops suit vectors and tiles.
  */
-import type { Expression } from './expression.js';
-import { positionsOf } from './expression.js';
+import { type Expression, type KeyWords, ownPositions, parts, positionsOf } from './expression.js';
 import { type LoopVariable, ofAtom, type Position, plus, times } from './position.js';
 import { loopsOfPosition } from './product.js';
 
-/** An expression with every position replaced; shared parts stay shared. */
+/** An expression with every position replaced; what does not change, and what is shared, stays so. */
 export function mapPositions(
   e: Expression,
   replace: (p: Position) => Position,
   known: Map<Expression, Expression> = new Map(),
 ): Expression {
+  const keys = new Map<KeyWords, KeyWords>();
   const go = (x: Expression): Expression => {
     const before = known.get(x);
     if (before !== undefined) return before;
     const made = rebuilt(x);
-    known.set(x, made);
+    const same = made.kind === x.kind && unchanged(x, made);
+    known.set(x, same ? x : made);
+    return same ? x : made;
+  };
+  const goKey = (key: KeyWords): KeyWords => {
+    const before = keys.get(key);
+    if (before !== undefined) return before;
+    const [first, second] = [go(key[0]), go(key[1])];
+    const made = first === key[0] && second === key[1] ? key : ([first, second] as const);
+    keys.set(key, made);
     return made;
   };
   const rebuilt = (x: Expression): Expression => {
@@ -31,28 +40,26 @@ export function mapPositions(
         return { ...x, row: go(x.row), at: replace(x.at) };
       case 'apply':
         return { ...x, operands: x.operands.map(go) };
-      case 'guard':
-        return {
-          ...x,
-          conditions: x.conditions.map((c) => ({ ...c, at: replace(c.at) })),
-          inside: go(x.inside),
-          outside: go(x.outside),
-        };
+      case 'guard': {
+        const conditions = x.conditions.map((c) => ({ ...c, at: replace(c.at) }));
+        return { ...x, conditions, inside: go(x.inside), outside: go(x.outside) };
+      }
       case 'fold':
         return { ...x, body: go(x.body) };
       case 'randomWord':
-        return { ...x, key: [go(x.key[0]), go(x.key[1])], at: replace(x.at) };
+        return { ...x, key: goKey(x.key), at: replace(x.at) };
       case 'derivedWord':
-        return {
-          ...x,
-          key: [go(x.key[0]), go(x.key[1])],
-          data: go(x.data),
-          word: replace(x.word),
-        };
+        return { ...x, key: goKey(x.key), data: go(x.data), word: replace(x.word) };
     }
   };
   return go(e);
 }
+
+/** Whether the parts and positions of two expressions of one kind are the same objects. */
+const unchanged = (x: Expression, y: Expression): boolean => {
+  const [before, after] = [x, y].map((e) => [...parts(e), ...ownPositions(e)]);
+  return (before ?? []).every((part, i) => part === after?.[i]);
+};
 
 const coefficient = (p: Position, { name }: LoopVariable): number =>
   p.terms.find((t) => t.atom.kind === 'loop' && t.atom.name === name)?.coefficient ?? 0;

@@ -10,7 +10,7 @@ import { liveArrays } from '../liveArrays.js';
 import { bytesOf } from '../plan/memory.js';
 import type { AnyKernel, FusedLimits, Plan } from '../plan/plan.js';
 import { createExecutable } from './executable.js';
-import { buildWasmProgram, type WasmProgram } from './program.js';
+import { buildWasmProgram, type ProgramOptions, type WasmProgram } from './program.js';
 import { createQueue } from './runtime/queue.js';
 import { outOfMemory } from './runtime/residentProgram.js';
 import { setUp, type WasmOptions } from './runtime/setup.js';
@@ -23,10 +23,7 @@ const NAME = 'wasm';
 /** What makes code of plans. Tests bring their own. */
 export interface CodeGenerator {
   readonly limits: FusedLimits;
-  readonly build: (
-    plan: Plan<AnyKernel>,
-    options: { relaxed: boolean; shared: boolean },
-  ) => WasmProgram;
+  readonly build: (plan: Plan<AnyKernel>, options: ProgramOptions) => WasmProgram;
 }
 
 const GENERATOR: CodeGenerator = {
@@ -54,7 +51,7 @@ export async function wasmBackend(
   const table = memory.allocate(normalTable.byteLength) as number;
   memory.write(table, normalTable, 'float');
   live.count(1, normalTable.byteLength);
-  const premises = { memory, workspace, threads, normalTable: table };
+  const premises = { memory, workspace, threads };
 
   return {
     name: NAME,
@@ -80,7 +77,14 @@ export async function wasmBackend(
     memory: live.memory,
     compile: async (tape) => {
       live.requireOpen();
-      return createExecutable(tape, generator, { ...premises, live, queue, relaxed, shared });
+      return createExecutable(tape, generator, {
+        ...premises,
+        live,
+        queue,
+        relaxed,
+        shared,
+        normalTable: table,
+      });
     },
     dispose: async () => {
       if (disposed) return;

@@ -1,5 +1,5 @@
 /**
- * The binary format of WebAssembly modules, as far as our programs need it: functions over 32-bit
+ * The binary format of WebAssembly modules, as far as our programs need it: functions over
  * integers and 128-bit vectors that share one imported memory.
  *
  * Reference: WebAssembly Core Specification 2.0, chapter 5, "Binary Format".
@@ -8,9 +8,9 @@
 /** Encoded instructions. */
 export type Code = readonly number[];
 
-export type ValueType = 'i32' | 'v128';
+export type ValueType = 'i32' | 'i64' | 'v128';
 
-const TYPE_CODES: Readonly<Record<ValueType, number>> = { i32: 0x7f, v128: 0x7b };
+const TYPE_CODES: Readonly<Record<ValueType, number>> = { i32: 0x7f, i64: 0x7e, v128: 0x7b };
 
 export interface WasmFunction {
   readonly params: readonly ValueType[];

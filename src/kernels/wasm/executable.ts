@@ -16,6 +16,8 @@ export interface Surroundings extends Premises {
   readonly queue: Queue;
   readonly relaxed: boolean;
   readonly shared: boolean;
+  /** Address of the table of normals (`normalTable.ts`). */
+  readonly normalTable: number;
 }
 
 const REPEATS = 5;
@@ -34,11 +36,11 @@ function costsOfSteps(names: readonly string[], plan: Plan<AnyKernel>): readonly
 export async function createExecutable(
   tape: Tape,
   { limits, build }: CodeGenerator,
-  { live, queue, relaxed, shared, ...premises }: Surroundings,
+  { live, queue, relaxed, shared, normalTable, ...premises }: Surroundings,
 ): Promise<Executable> {
   const { memory } = premises;
   const plan = planTape(tape, limits);
-  const code = build(plan, { relaxed, shared });
+  const code = build(plan, { relaxed, shared, normalTable });
   const module = await WebAssembly.compile(code.bytes as Uint8Array<ArrayBuffer>);
   live.requireOpen();
   const program = residentProgram(premises, plan, code, module);

@@ -10,17 +10,24 @@ import type { Local } from './writer.js';
 
 type Fold = Extract<Expression, { kind: 'fold' }>;
 
-/** Emits a loop over a variable, `step` values at a time. */
-export function emitLoop(nest: Nest, variable: LoopVariable, step: number, body: () => void): void {
+/** Emits a loop over a variable, `step` values at a time; over part of it where bounds are given. */
+export function emitLoop(
+  nest: Nest,
+  variable: LoopVariable,
+  step: number,
+  body: () => void,
+  { from = 0, to = variable.size }: { readonly from?: number; readonly to?: number } = {},
+): void {
+  if (from >= to) return;
   const { writer } = nest;
-  const counter = writer.define('i32', i32.const(0));
+  const counter = writer.define('i32', i32.const(from));
   const code = writer.scoped(() => {
     nest.bind(variable, counter);
     body();
     nest.unbind(variable);
     writer.emit(set(counter, i32.add(get(counter), i32.const(step))));
   });
-  writer.emit(repeatWhile(i32.ltS(get(counter), i32.const(variable.size)), code));
+  writer.emit(repeatWhile(i32.ltS(get(counter), i32.const(to)), code));
 }
 
 function emitLoops(nest: Nest, loops: readonly LoopVariable[], body: () => void): void {

@@ -10,15 +10,17 @@ import { createWriter, type Local, type Writer } from './writer.js';
 export interface FunctionOptions {
   /** Fused multiply-add of the relaxed SIMD proposal. */
   readonly relaxed: boolean;
+  /** Address of the table of normals. */
+  readonly normalTable: number;
 }
 
 /** Parameters before the buffers' addresses. */
-export const PARAMETERS = ['thread', 'threads', 'scratch', 'shared', 'normalTable'] as const;
+export const PARAMETERS = ['thread', 'threads', 'scratch', 'shared'] as const;
 
 /** The beginning of a kernel's function: parameters, then one address per buffer, output first. */
 export function beginFunction(
   { output, reads }: { readonly output: Var; readonly reads: readonly Var[] },
-  { relaxed }: FunctionOptions,
+  { relaxed, normalTable }: FunctionOptions,
 ) {
   const buffers = [output, ...reads.filter((v) => v.id !== output.id)];
   const writer = createWriter([...PARAMETERS, ...buffers].map(() => 'i32' as const));
@@ -29,7 +31,7 @@ export function beginFunction(
   const context: Omit<ValueContext, 'given' | 'fold'> = {
     nest,
     pointerOf,
-    normalTable: parameter('normalTable'),
+    normalTable,
     relaxed,
   };
   return {

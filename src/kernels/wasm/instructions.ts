@@ -123,6 +123,24 @@ export const i32 = {
   ],
 };
 
+/** 64-bit integers, which two random words share. */
+export const i64 = {
+  /** Lanes 2·half and 2·half + 1 of a vector. */
+  lane: (x: Code, half: number): Code => [...x, ...simd(29), half],
+  shl: (x: Code, bits: number): Code => [...x, 0x42, ...signed(bits), 0x86],
+  shrU: (x: Code, bits: number): Code => [...x, 0x42, ...signed(bits), 0x88],
+  and: (x: Code, mask: number): Code => [...x, 0x42, ...signed(mask), 0x83],
+  wrap: ((x) => [...x, 0xa7]) as Unary,
+};
+
+/** Single floats, on their way into vectors. */
+export const f32 = {
+  load: (address: Code, offset: number): Code => [...address, 0x2a, ...access(2, offset)],
+  add: plain(0x92),
+  splat: simd1(19),
+  replaceLane: (x: Code, lane: number, value: Code): Code => [...x, ...value, ...simd(32), lane],
+};
+
 export const drop = (value: Code): Code => [...value, 0x1a];
 
 export const v128 = {

@@ -89,16 +89,29 @@ export const log: MathFunction = (given, scope) => {
   return v128.choose(f32x4.ge(x, splat(0)), atZero, NAN);
 };
 
-/** tanh x by e^(2x), and by its series where that would cancel. */
+/**
+ * tanh x as a quotient of polynomials in x², for |x| < 7.91; beyond it is ±1 in float32. Coefficients:
+ * the minimax approximation of Eigen's `ptanh`.
+ */
 export const tanh: MathFunction = (given, scope) => {
   const { keep } = scope;
-  const x = keep(given);
-  const limited = f32x4.min(splat(15), f32x4.max(splat(-15), x));
-  const e = keep(exp(f32x4.add(keep(limited), keep(limited)), scope));
+  const limit = 7.90531110763549805;
+  const x = keep(f32x4.min(splat(limit), f32x4.max(splat(-limit), given)));
   const square = keep(f32x4.mul(x, x));
-  const series = polynomial(square, [1, -1 / 3, 2 / 15, -17 / 315, 62 / 2835], scope);
-  const far = f32x4.div(f32x4.sub(e, splat(1)), f32x4.add(e, splat(1)));
-  return v128.choose(f32x4.lt(square, splat(0.1)), f32x4.mul(x, series), far);
+  const above = polynomial(
+    square,
+    [
+      4.89352455891786e-3, 6.37261928875436e-4, 1.48572235717979e-5, 5.12229709037114e-8,
+      -8.60467152213735e-11, 2.00018790482477e-13, -2.76076847742355e-16,
+    ],
+    scope,
+  );
+  const below = polynomial(
+    square,
+    [4.89352518554385e-3, 2.268434632439e-3, 1.18534705686654e-4, 1.19825839466702e-6],
+    scope,
+  );
+  return f32x4.div(f32x4.mul(x, above), below);
 };
 
 /** erf x by its approximation for large |x|, and by its series for small ones. */

@@ -18,7 +18,7 @@ import type { Local, Writer } from './writer.js';
 /** Vectors of four lanes; one local for a value that is the same in all lanes. */
 export type Lanes = readonly Local[];
 
-interface OpenLoop {
+export interface OpenLoop {
   readonly depth: number;
   /** Its value (i32); of the vector variable, that of the first lane. */
   readonly local: Local;
@@ -66,6 +66,12 @@ export function createNest(writer: Writer) {
   const unbind = ({ name }: LoopVariable): void => {
     open.delete(name);
   };
+  /** An open loop. */
+  const loop = ({ name }: LoopVariable): OpenLoop => {
+    const found = open.get(name);
+    if (found === undefined) throw new Error(`wasm: loop ${name} is not open`);
+    return found;
+  };
   /** Runs `body` with another vector variable, or with none. */
   const withVector = <T>(next: VectorVariable | undefined, body: () => T): T => {
     const before = vector;
@@ -85,7 +91,7 @@ export function createNest(writer: Writer) {
   /** The value of the vector variable in a lane, kept inside its loop where the last step is ragged. */
   const laneVariable = (lane: number): Local => {
     const { variable, ragged } = vector as VectorVariable;
-    const { depth, local } = open.get(variable.name) as OpenLoop;
+    const { depth, local } = loop(variable);
     if (lane === 0) return local;
     const [made] = writer.once(`lane ${variable.name} ${lane}`, depth, () => {
       const moved = writer.define('i32', i32.add(get(local), i32.const(lane)));
@@ -100,9 +106,7 @@ export function createNest(writer: Writer) {
     if (atom.kind === 'loop') {
       const isVector = vector !== undefined && atom.name === vector.variable.name;
       if (isVector) return laneVariable(lane);
-      const known = open.get(atom.name);
-      if (known === undefined) throw new Error(`wasm: loop ${atom.name} is not open`);
-      return known.local;
+      return loop(atom).local;
     }
     const own = varies(atom.of) ? lane : 0;
     const key = `${atom.kind} ${positionKey(atom.of)} ${atom.by} ${own}`;
@@ -191,10 +195,18 @@ export function createNest(writer: Writer) {
       });
     });
 
+  /** Applies code to each vector of some values; one vector stands for all. */
+  const each = (operands: readonly Lanes[], code: (vectors: readonly Code[]) => Code): Lanes =>
+    Array.from({ length: Math.max(1, ...operands.map((o) => o.length)) }, (_, u) =>
+      writer.define('v128', code(operands.map((o) => get(o[o.length === 1 ? 0 : u] as Local)))),
+    );
+
   return {
     writer,
+    each,
     bind,
     unbind,
+    loop,
     withVector,
     vector: () => vector,
     varies,

@@ -26,7 +26,6 @@ export interface WasmProgram {
   readonly buffers: readonly Var[];
   readonly scratchBytesPerThread: number;
   readonly sharedScratchBytes: number;
-  readonly usesNormalTable: boolean;
   /** `run` executes the kernels first ≤ i < last of these. */
   readonly kernelNames: readonly string[];
 }
@@ -44,7 +43,6 @@ export const FRAME = {
   sharedScratch: 2,
   /** Of thread 0; the others' follow, `scratchBytesPerThread` apart. */
   scratch: 3,
-  normalTable: 4,
   error: 5,
   buffers: 8,
 } as const;
@@ -114,11 +112,10 @@ function runner(
     i32.add(word(FRAME.scratch), i32.mul(thread, i32.const(scratchBytes))),
   );
   const shared = writer.define('i32', word(FRAME.sharedScratch));
-  const table = writer.define('i32', word(FRAME.normalTable));
   steps.forEach(({ index, slots }, i) => {
     const wanted = i32.and(i32.leS(first, i32.const(i)), i32.ltS(i32.const(i), last));
     const addresses = slots.map((slot) => word(FRAME.buffers + slot));
-    const own = [thread, threads, get(scratch), get(shared), get(table)];
+    const own = [thread, threads, get(scratch), get(shared)];
     const wait =
       barrierIndex === undefined
         ? []
@@ -171,7 +168,6 @@ export function buildWasmProgram(plan: Plan<AnyKernel>, options: ProgramOptions)
     buffers: [...buffers.values()],
     scratchBytesPerThread,
     sharedScratchBytes,
-    usesNormalTable: true,
     kernelNames: calls.map((c) => c.name),
   };
 }

@@ -4,15 +4,15 @@
  * every four of its elements where it does. Floats and integers are 32 bits a lane, bools masks.
  */
 import { type DType, halfBits, isHalf, type Var } from '../../autodiff/index.js';
-import type { Condition, Expression, KeyWords } from '../plan/expression.js';
-import { bounds, type Position } from '../plan/position.js';
+import type { Condition, Expression } from '../plan/expression.js';
+import { bounds } from '../plan/position.js';
 import { arithmetic } from './arithmetic.js';
 import type { Code } from './encoding.js';
 import { f32x4, get, i32, i32x4, v128 } from './instructions.js';
 import { createLoads } from './loads.js';
 import type { MathScope } from './math.js';
 import type { Lanes, Nest } from './nest.js';
-import { keySchedule, threefry } from './threefry.js';
+import { createRandom } from './random.js';
 import type { Local } from './writer.js';
 
 /** Emits the value of an expression; `dtype` is that of plain numbers in it. */
@@ -23,7 +23,7 @@ export interface ValueContext {
   readonly nest: Nest;
   readonly pointerOf: (buffer: Var) => Local;
   /** Address of the table of normals. */
-  readonly normalTable: Local;
+  readonly normalTable: number;
   /** Whether fused multiply-add may be used. */
   readonly relaxed: boolean;
   /** Values that are known already, such as the sums of a product. */
@@ -53,7 +53,12 @@ export function dtypeOf(e: Expression): DType | undefined {
   }
 }
 
-export function createValues(context: ValueContext): ValueEmitter {
+/** Emits values; `wordsTogether` emits the random words of several expressions beforehand, faster. */
+export type Values = ValueEmitter & {
+  readonly wordsTogether: ReturnType<typeof createRandom>['wordsTogether'];
+};
+
+export function createValues(context: ValueContext): Values {
   const { nest, normalTable, relaxed } = context;
   const { writer } = nest;
   const { define } = writer;
@@ -62,12 +67,7 @@ export function createValues(context: ValueContext): ValueEmitter {
     keep: (code) => get(define('v128', code)),
     madd: (x, y, z) => (relaxed ? f32x4.relaxedMadd(x, y, z) : f32x4.add(f32x4.mul(x, y), z)),
   };
-  const part = (lanes: Lanes, u: number): Code => get(lanes[lanes.length === 1 ? 0 : u] as Local);
-  /** Applies code to each vector of some values. */
-  const each = (operands: readonly Lanes[], code: (parts: readonly Code[]) => Code): Lanes =>
-    Array.from({ length: Math.max(1, ...operands.map((o) => o.length)) }, (_, u) =>
-      define('v128', code(operands.map((o) => part(o, u)))),
-    );
+  const { each } = nest;
 
   const value: ValueEmitter = (e, dtype) => {
     const known = context.given(e);
@@ -75,6 +75,8 @@ export function createValues(context: ValueContext): ValueEmitter {
     const key = e.kind === 'number' ? `${Object.is(e.value, -0) ? '-0' : e.value} ${dtype}` : e;
     return writer.once(key, nest.depthOf(e), () => compute(e, dtype));
   };
+
+  const random = createRandom(nest, value, normalTable);
 
   const compute: ValueEmitter = (e, dtype) => {
     switch (e.kind) {
@@ -104,14 +106,16 @@ export function createValues(context: ValueContext): ValueEmitter {
       case 'fold':
         return context.fold(e, value);
       case 'randomWord':
-        return randomWords(e.key, e.at);
+        return random.words(e);
       case 'derivedWord':
-        return derivedWord(e);
+        return random.derived(e);
     }
   };
 
   const applied = (e: Extract<Expression, { kind: 'apply' }>): Lanes => {
-    if (e.name === 'bitsToNormal') return normals(value(e.operands[0] as Expression, 'uint'));
+    if (e.name === 'bitsToNormal') {
+      return random.normals(value(e.operands[0] as Expression, 'uint'));
+    }
     const own = e.operands.map(dtypeOf).filter((d) => d !== undefined);
     const from = (e.name === 'select' ? e.dtype : own[0]) ?? e.from;
     const operands = e.operands.map((x, i) =>
@@ -149,88 +153,7 @@ export function createValues(context: ValueContext): ValueEmitter {
     return tests;
   };
 
-  // ---------------------------------------------------------------- random words
-  const scheduleOf = (key: KeyWords): readonly Local[] =>
-    writer.once(key, Math.max(nest.depthOf(key[0]), nest.depthOf(key[1])), () => {
-      const [k0, k1] = key.map((word) => value(word, 'uint')[0] as Local);
-      return keySchedule([k0 as Local, k1 as Local], writer);
-    });
-  const zero = v128.words([0, 0, 0, 0]);
-
-  /** Words at a position: neighbours share a block, so eight in a row take four blocks. */
-  const randomWords = (key: KeyWords, at: Position): Lanes => {
-    const inPairs =
-      nest.vector()?.width === 8 &&
-      nest.stride(at) === 1 &&
-      at.constant % 2 === 0 &&
-      at.terms.every(
-        ({ atom, coefficient }) =>
-          coefficient % 2 === 0 ||
-          (atom.kind === 'loop' && atom.name === nest.vector()?.variable.name),
-      );
-    const keyVaries = key.some(nest.variesIn);
-    if (inPairs && !keyVaries) {
-      const first = i32.shrU(get(nest.index(at)), i32.const(1));
-      const counter = i32x4.add(i32x4.splat(first), v128.words([0, 1, 2, 3]));
-      const [x, y] = threefry(scheduleOf(key), [zero, counter], writer);
-      return [
-        define('v128', v128.shuffle(get(x), get(y), [0, 4, 1, 5])),
-        define('v128', v128.shuffle(get(x), get(y), [2, 6, 3, 7])),
-      ];
-    }
-    const words = key.map((word) => value(word, 'uint'));
-    return each([nest.indices(at), ...words], ([index, k0, k1]) => {
-      const i = define('v128', index as Code);
-      const schedule = keyVaries
-        ? keySchedule([define('v128', k0 as Code), define('v128', k1 as Code)], writer)
-        : scheduleOf(key);
-      const [x, y] = threefry(schedule, [zero, i32x4.shrU(get(i), 1)], writer);
-      return v128.choose(isOdd(get(i)), get(y), get(x));
-    });
-  };
-
-  const isOdd = (x: Code): Code => i32x4.shrS(i32x4.shl(x, 31), 31);
-
-  const derivedWord = ({
-    key,
-    purpose,
-    data,
-    word,
-  }: Extract<Expression, { kind: 'derivedWord' }>) => {
-    const operands = [...key.map((w) => value(w, 'uint')), value(data, 'int'), nest.indices(word)];
-    return each(operands, ([k0, k1, d, which]) => {
-      const schedule = keySchedule(
-        [define('v128', k0 as Code), define('v128', k1 as Code)],
-        writer,
-      );
-      const first = v128.words([purpose, purpose, purpose, purpose]);
-      const [x, y] = threefry(schedule, [first, d as Code], writer);
-      return v128.choose(isOdd(which as Code), get(y), get(x));
-    });
-  };
-
-  /** Standard normals of random words: the table's entry of the high half plus that of the low. */
-  const normals = (words: Lanes): Lanes =>
-    words.map((word) => {
-      const lookUp = (offsets: Code): Local => {
-        const at = define('v128', offsets);
-        const address = (lane: number) => i32.add(get(normalTable), i32x4.lane(get(at), lane));
-        return define(
-          'v128',
-          [1, 2, 3].reduce<Code>(
-            (text, lane) => v128.loadLane(address(lane), text, lane),
-            v128.loadSplat(address(0)),
-          ),
-        );
-      };
-      const high = lookUp(i32x4.shl(i32x4.shrU(get(word), 16), 2));
-      const low = lookUp(
-        i32x4.shl(v128.and(get(word), v128.words([65535, 65535, 65535, 65535])), 2),
-      );
-      return define('v128', f32x4.add(get(high), get(low)));
-    });
-
-  return value;
+  return Object.assign(value, { wordsTogether: random.wordsTogether });
 }
 
 function constant(value: number, dtype: DType): Code {

@@ -96,7 +96,6 @@ export function stubGenerator(
         buffers: [...buffers.values()],
         scratchBytesPerThread: scratch.perThread ?? 0,
         sharedScratchBytes: scratch.shared ?? 0,
-        usesNormalTable: false,
         kernelNames: Array.from({ length: steps }, (_, i) => `b${i}`),
       };
     },

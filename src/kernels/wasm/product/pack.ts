@@ -5,14 +5,17 @@
  * Elements are computed eight at a time along whichever direction runs along memory: across the panel,
  * or along the terms, in which case four by four of them are transposed.
  */
-import { type Expression, positionsOf } from '../../plan/expression.js';
+import { type Expression, nodesOf, positionsOf } from '../../plan/expression.js';
 import { mapPositions } from '../../plan/merge.js';
 import { type LoopVariable, ofAtom, type Position, plus, times } from '../../plan/position.js';
+import { loopsOfPosition } from '../../plan/product.js';
 import { emitLoop, vectorOver } from '../folds.js';
 import { get, i32, v128 } from '../instructions.js';
 import type { Lanes, Nest, VectorVariable } from '../nest.js';
-import type { ValueEmitter } from '../values.js';
+import type { Values } from '../values.js';
 import type { Local } from '../writer.js';
+
+type RandomWord = Extract<Expression, { kind: 'randomWord' }>;
 
 export interface Panel {
   readonly operand: Expression;
@@ -52,7 +55,7 @@ const smooth = (nest: Nest, e: Expression, vector: VectorVariable): number =>
  */
 export function emitPack(
   nest: Nest,
-  value: ValueEmitter,
+  value: Values,
   panel: Panel,
   first: Local,
   target: Local,
@@ -99,9 +102,15 @@ function loopOver(
 
 const part = (lanes: Lanes, u: number) => get(lanes[lanes.length === 1 ? 0 : u] as Local);
 
+/** Terms whose random words are drawn together. */
+const DRAWN_TOGETHER = 4;
+
+const randomWordsIn = (e: Expression): readonly RandomWord[] =>
+  nodesOf(e).filter((x): x is RandomWord => x.kind === 'randomWord');
+
 function packAcross(
   nest: Nest,
-  value: ValueEmitter,
+  value: Values,
   { across, contracted, width, operand }: Panel,
   first: Local,
   target: Local,
@@ -109,11 +118,18 @@ function packAcross(
 ): void {
   const { writer } = nest;
   bindParts(nest, across, first);
-  const ones = contracted.map(() => 1);
-  nest.withVector(vector, () =>
-    loopOver(nest, contracted, ones, () => {
-      const lanes = value(operand, 'float');
-      const address = get(nest.address(target, termOffset(contracted, 4 * width), 1));
+  /** Packs terms that differ in their last loop variable, named anew for each but the first. */
+  const terms = (last: LoopVariable | undefined, variables: readonly LoopVariable[]): void => {
+    const named = variables.map(
+      (own) => (p: Position) =>
+        last === undefined || own === last ? p : renameLoops(p, [last], [own]),
+    );
+    const operands = named.map((rename) => mapPositions(operand, rename));
+    value.wordsTogether(operands.flatMap(randomWordsIn));
+    operands.forEach((e, i) => {
+      const lanes = value(e, 'float');
+      const offset = termOffset(contracted, 4 * width);
+      const address = get(nest.address(target, (named[i] as (p: Position) => Position)(offset), 1));
       for (let u = 0; 4 * u < width; u++) {
         const half = width - 4 * u === 2;
         writer.emit(
@@ -122,8 +138,41 @@ function packAcross(
             : v128.store(address, part(lanes, u), 16 * u),
         );
       }
-    }),
-  );
+    });
+  };
+  const last = contracted.at(-1);
+  nest.withVector(vector, () => {
+    if (last === undefined) {
+      terms(undefined, [{ kind: 'loop', name: 'only', size: 1 }]);
+      return;
+    }
+    loopOver(
+      nest,
+      contracted.slice(0, -1),
+      contracted.slice(0, -1).map(() => 1),
+      () => {
+        const drawn = randomWordsIn(operand).length > 0 ? DRAWN_TOGETHER : 1;
+        const whole = last.size - (last.size % drawn);
+        const inGroups = (): void => {
+          const { local } = nest.loop(last);
+          const others = Array.from(
+            { length: drawn - 1 },
+            (_, i): LoopVariable => ({
+              ...last,
+              name: `${last.name}+${i + 1}`,
+            }),
+          );
+          others.forEach((v, i) => {
+            nest.bind(v, writer.define('i32', i32.add(get(local), i32.const(i + 1))));
+          });
+          terms(last, [last, ...others]);
+          others.forEach(nest.unbind);
+        };
+        emitLoop(nest, last, drawn, inGroups, { to: whole });
+        emitLoop(nest, last, 1, () => terms(last, [last]), { from: whole });
+      },
+    );
+  });
   across.forEach(nest.unbind);
 }
 
@@ -150,6 +199,8 @@ function renameLoops(
   from: readonly LoopVariable[],
   to: readonly LoopVariable[],
 ): Position {
+  const names = loopsOfPosition(p);
+  if (!from.some((v) => names.has(v.name))) return p;
   return {
     constant: p.constant,
     terms: p.terms.map(({ atom, coefficient }) => {
@@ -164,7 +215,7 @@ function renameLoops(
 
 function packAlong(
   nest: Nest,
-  value: ValueEmitter,
+  value: Values,
   panel: Panel,
   first: Local,
   target: Local,
@@ -176,6 +227,7 @@ function packAlong(
   const steps = contracted.map((_, i) => (i === contracted.length - 1 ? vector.width : 1));
   nest.withVector(vector, () =>
     loopOver(nest, contracted, steps, () => {
+      value.wordsTogether(lanes.flatMap((l) => randomWordsIn(l.operand)));
       const rows = lanes.map(({ operand }) => value(operand, 'float'));
       const address = get(nest.address(target, termOffset(contracted, 4 * width), 1));
       for (let u = 0; 4 * u < vector.width; u++) {
@@ -221,13 +273,7 @@ function transposed(
 }
 
 /** One element after another, where neither direction can be a vector. */
-function packSingly(
-  nest: Nest,
-  value: ValueEmitter,
-  panel: Panel,
-  first: Local,
-  target: Local,
-): void {
+function packSingly(nest: Nest, value: Values, panel: Panel, first: Local, target: Local): void {
   const { writer } = nest;
   const { contracted, width } = panel;
   const lanes = separated(nest, panel, first);

@@ -12,15 +12,13 @@ import type { Threads } from './threads.js';
 import type { Workspace } from './workspace.js';
 
 /** Words at the head of a frame; the addresses of the buffers follow. */
-const FRAME = { barrier: 0, sharedScratch: 2, ownScratch: 3, normalTable: 4, buffers: 8 } as const;
+const FRAME = { barrier: 0, sharedScratch: 2, ownScratch: 3, buffers: 8 } as const;
 
 /** What the programs of a backend share. */
 export interface Premises {
   readonly memory: WasmMemory;
   readonly workspace: Workspace;
   readonly threads: Threads;
-  /** Address of the table of normals (`normalTable.ts`). */
-  readonly normalTable: number;
 }
 
 export interface ResidentProgram {
@@ -54,7 +52,7 @@ export const outOfMemory = (
 
 /** @throws FlatloraError of kind `memory` when constants find no room. */
 export function residentProgram(
-  { memory, workspace, threads, normalTable }: Premises,
+  { memory, workspace, threads }: Premises,
   plan: Plan<AnyKernel>,
   program: WasmProgram,
   module: WebAssembly.Module,
@@ -79,7 +77,6 @@ export function residentProgram(
     if (slot !== undefined) words[slot] = address;
   };
   frameView().fill(0);
-  frameView()[FRAME.normalTable] = normalTable;
   // A constant that is a result needs no memory of its own: each run writes it where it goes.
   const results = new Map(plan.outputs.map((v, i) => [v.id, i]));
   const constants = plan.constants.filter((c) => !results.has(c.variable.id));
