@@ -102,5 +102,5 @@ test('numbers for people', () => {
   expect([0.01234, 1.2345, 123.4].map(short)).toEqual(['0.0123', '1.23', '123']);
   expect([0.0005, 5, 20_000].map(milliseconds)).toEqual(['0.500 µs', '5.00 ms', '20.0 s']);
   expect([0.054, 0.754].map(percent)).toEqual(['5.4 %', '75 %']);
-  expect([12.4, 80].map(duration)).toEqual(['12 s', '1 min 20 s']);
+  expect([12.4, 80, 119.6].map(duration)).toEqual(['12 s', '1 min 20 s', '2 min 0 s']);
 });
