@@ -5,14 +5,11 @@
 import { FlatloraError, flatData, type Var } from '../../../autodiff/index.js';
 import { bytesOf, largestBuffers, placeIntermediates, showBytes } from '../../plan/memory.js';
 import type { AnyKernel, Plan } from '../../plan/plan.js';
-import type { WasmProgram } from '../program.js';
+import { FRAME, type WasmProgram } from '../program.js';
 import { align } from './allocator.js';
 import type { WasmMemory } from './memory.js';
 import type { Threads } from './threads.js';
 import type { Workspace } from './workspace.js';
-
-/** Words at the head of a frame; the addresses of the buffers follow. */
-const FRAME = { barrier: 0, sharedScratch: 2, ownScratch: 3, buffers: 8 } as const;
 
 /** What the programs of a backend share. */
 export interface Premises {
@@ -103,11 +100,11 @@ export function residentProgram(
       }
       const words = frameView();
       // A program that failed may have left threads counted in.
-      words[FRAME.barrier] = 0;
+      words[FRAME.arrivals] = 0;
       if (block !== base) {
         base = block;
         words[FRAME.sharedScratch] = block + arena;
-        words[FRAME.ownScratch] = block + arena + sharedScratch;
+        words[FRAME.scratch] = block + arena + sharedScratch;
         for (const { variable, offset } of places) point(words, variable, block + offset);
       }
       plan.inputs.forEach((v, i) => {
