@@ -26,8 +26,8 @@ import { webgpuBackend } from './webgpu/backend.js';
 const MAKERS: Readonly<Record<string, () => Promise<Backend>>> = {
   webgpu: () => webgpuBackend(),
   'gpujs-webgpu': () => gpujsBackend('webgpu'),
-  'gpujs-webasm': () => gpujsBackend('webasm'),
   wasm: () => wasmBackend(),
+  'gpujs-webasm': () => gpujsBackend('webasm'),
   'gpujs-webgl2': () => gpujsBackend('webgl2'),
   'gpujs-cpu': () => gpujsBackend('cpu'),
   reference: async () => referenceBackend(),

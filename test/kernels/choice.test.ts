@@ -55,20 +55,43 @@ async function withAdapter<A>(gpu: unknown, work: () => Promise<A>): Promise<A> 
 
 test('the fastest that works is taken, and it says why', async () => {
   const { backend, reason } = await withAdapter(undefined, autoBackend);
-  expect(backend.name).toBe('gpujs-webasm');
-  expect(reason).toMatch(/passed its self-test; gpujs-webgpu: no WebGPU adapter/);
+  expect(backend.name).toBe('wasm');
+  expect(reason).toMatch(/^passed its self-test; webgpu: .*; gpujs-webgpu: no WebGPU adapter/);
   await backend.dispose();
 });
 
 test('a software adapter is passed over', async () => {
   const gpu = { requestAdapter: async () => ({ info: { device: 'SwiftShader Device' } }) };
   const { backend, reason } = await withAdapter(gpu, autoBackend);
-  expect(backend.name).toBe('gpujs-webasm');
-  expect(reason).toMatch(/gpujs-webgpu: only a software adapter/);
+  expect(backend.name).toBe('wasm');
+  expect(reason).toMatch(/webgpu: only a software adapter.*gpujs-webgpu: only a software adapter/);
   await backend.dispose();
   const chosen = await chooseNodeBackend();
   expect(backendNames).toContain(chosen.backend.name);
   await chosen.backend.dispose();
+});
+
+test('hardware WebGPU comes first, then wasm, then gpu.js, and the reference last', () => {
+  const order = ['webgpu', 'wasm', 'gpujs-webasm', 'gpujs-cpu', 'reference'];
+  expect(backendNames.filter((name) => order.includes(name))).toEqual(order);
+});
+
+/** Runs without WebAssembly SIMD, as on an old engine. */
+async function withoutSimd<A>(work: () => Promise<A>): Promise<A> {
+  const { validate } = WebAssembly;
+  WebAssembly.validate = () => false;
+  try {
+    return await work();
+  } finally {
+    WebAssembly.validate = validate;
+  }
+}
+
+test('where wasm cannot run gpu.js does, and the reason names what is missing', async () => {
+  const { backend, reason } = await withoutSimd(() => withAdapter(undefined, autoBackend));
+  expect(backend.name).toMatch(/^gpujs-/);
+  expect(reason).toMatch(/wasm: this engine has no WebAssembly SIMD/);
+  await backend.dispose();
 });
 
 test('the self-test notices wrong numbers', async () => {
