@@ -51,6 +51,8 @@ interface Found {
 
 interface Task {
   readonly work: string;
+  /** Whether other engines than ours take part. */
+  readonly peers: boolean;
   readonly run: (session: Session) => Promise<Found>;
 }
 
@@ -102,18 +104,21 @@ function tasksOf(
   return [
     ...cases.map((one) => ({
       work: one.work,
+      peers: true,
       run: (session: Session) => measureCase(one, session, timing),
     })),
     ...flatPairs(effort).map(({ work, pair }) => ({
       work,
+      peers: false,
       run: ({ subject: own }: Session) =>
         measureFlatCost(work, pair, own, effort.quick ? QUICK : FINE),
     })),
     ...(effort.gpu ? [] : growthSeries(effort)).map((series) => ({
       work: series.work,
+      peers: false,
       run: () => measureGrowth(series, subject.launch, timing),
     })),
-    { work: 'peak', run: () => measurePeaks(effort, threads) },
+    { work: 'peak', peers: false, run: () => measurePeaks(effort, threads) },
   ];
 }
 
@@ -134,7 +139,8 @@ export async function runBench(options: BenchOptions): Promise<Results> {
     throw new Error(`--only is ${only}, expected one of ${all.map(({ work }) => work).join(', ')}`);
   }
   const before = await measurePeaks(effort, threads);
-  const session = await openSession(engines);
+  const peers = tasks.some((task) => task.peers) ? engines.peers : [];
+  const session = await openSession({ ...engines, peers });
   const bar = progressBar(tasks.length);
   const found: Found[] = [];
   for (const { work, run } of tasks) {

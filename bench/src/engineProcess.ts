@@ -29,6 +29,8 @@ const ENGINES: Readonly<Record<string, (options: EngineOptions) => Promise<Engin
 export interface EngineOptions {
   /** Name of flatlora's backend; its own choice by default. */
   readonly backend?: string;
+  /** Products with float16 operands, on WebGPU. */
+  readonly products?: 'float16';
   /** Threads that the machine can run at once. */
   readonly threads: number;
 }

@@ -106,7 +106,13 @@ export function catalogue(options: CatalogueOptions): Catalogue {
   if (gpu) {
     return {
       subject,
-      peers: torch.peers,
+      peers: [
+        {
+          name: 'flatlora webgpu float16',
+          launch: nodeEngine('flatlora', { threads, products: 'float16' }),
+        },
+        ...torch.peers,
+      ],
       absent: [
         ...torch.absent,
         { name: 'TensorFlow.js webgpu', reason: NODE_HAS_NO_WEBGPU },

@@ -18,8 +18,13 @@ import {
   slice,
   type Value,
   valueAndGrad,
+  webgpuBackend,
 } from '../../../dist/index.js';
-import { chooseNodeBackend, nodeBackendByName } from '../../../dist/kernels/node.js';
+import {
+  chooseNodeBackend,
+  nodeBackendByName,
+  provideNodeWebgpu,
+} from '../../../dist/kernels/node.js';
 import type { EngineOptions } from '../engineProcess.js';
 import { digestAll } from '../harness/digest.js';
 import type { AttentionSpec, Engine, Job, MatmulSpec, MlpSpec, Runner } from '../harness/job.js';
@@ -32,15 +37,31 @@ export const host = ({ data, shape }: Tensor): HostArray => hostArray(data, [...
 const threadsOf = (backend: Backend, threads: number): number | undefined =>
   /webgpu|webgl/.test(backend.name) ? undefined : backend.name === 'wasm' ? threads : 1;
 
-export async function flatloraEngine({ backend: name, threads }: EngineOptions): Promise<Engine> {
-  const { backend, reason } =
-    name === undefined
-      ? await chooseNodeBackend()
-      : { backend: await nodeBackendByName(name), reason: 'asked for' };
+/** The backend that the options ask for, and why it is this one. */
+async function open({ backend: name, products }: EngineOptions) {
+  if (products !== undefined) {
+    const missing = await provideNodeWebgpu();
+    if (missing !== undefined) throw new Error(missing);
+    return {
+      backend: await webgpuBackend({ products }),
+      reason: `operands of products ${products}`,
+    };
+  }
+  if (name === undefined) return chooseNodeBackend();
+  return { backend: await nodeBackendByName(name), reason: 'asked for' };
+}
+
+/** Distance of 1 from the next float16. */
+const FLOAT16_EPSILON = 2 ** -10;
+
+export async function flatloraEngine(options: EngineOptions): Promise<Engine> {
+  const { backend, reason } = await open(options);
+  const { threads, products } = options;
   const used = threadsOf(backend, threads);
   return {
     info: {
-      name: `flatlora ${backend.name}`,
+      name: products === undefined ? `flatlora ${backend.name}` : `flatlora webgpu ${products}`,
+      ...(products !== undefined && { epsilon: FLOAT16_EPSILON }),
       version: 'this checkout',
       note: reason,
       ...(used !== undefined && { threads: used }),
