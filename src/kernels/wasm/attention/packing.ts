@@ -6,7 +6,7 @@ import { f32x4, get, i32, i32x4, v128 } from '../instructions.js';
 import type { VectorVariable } from '../nest.js';
 import { storeRow } from '../stores.js';
 import type { Local, Writer } from '../writer.js';
-import { loopOver, PANEL, placed, type Stage } from './stage.js';
+import { loopOver, type Matrix, PANEL, placed, type Stage } from './stage.js';
 
 /** Eight neighbouring values of a variable, of which the last may lie outside. */
 export const panelOver = (variable: LoopVariable): VectorVariable => ({
@@ -25,41 +25,37 @@ export const lanesBelow = (writer: Writer, first: Local, end: Code): readonly Co
     return i32x4.ltS(numbers, get(writer.define('v128', i32x4.splat(end))));
   });
 
-/** An index of an operand: from which value on, how many, and the bytes between them in the copy. */
-interface Side {
+/** An index of an operand that runs along rows or columns of a copy: from which value on, how far. */
+export interface Side {
   readonly variable: LoopVariable;
   readonly from?: Local;
   readonly count?: Local;
-  readonly bytes: number;
 }
 
-/**
- * Copies an operand times a factor, eight values of `lanes` at a time. What lies beyond the size of `lanes` is 0, up
- * to a multiple of eight.
- */
+/** Copies an operand times a factor. Columns beyond the variable's size are 0, up to a panel's end. */
 export function emitPack(
   { writer, nest, load, bound }: Stage,
   { buffer, at }: Load,
-  to: Local,
-  lanes: Side,
-  other: Side,
+  to: Matrix,
+  rows: Side,
+  columns: Side,
   factor = 1,
 ): void {
   const countOf = ({ variable, count }: Side): Code =>
     count === undefined ? i32.const(variable.size) : get(count);
   const startOf = ({ from }: Side, counter: Local): Local =>
     from === undefined ? counter : writer.define('i32', i32.add(get(from), get(counter)));
-  loopOver(writer, { to: countOf(lanes), step: PANEL }, (first) => {
-    const panel = writer.define('i32', placed(to, first, lanes.bytes));
-    const start = startOf(lanes, first);
-    const masks = lanesBelow(writer, start, i32.const(lanes.variable.size)).map((mask) =>
+  loopOver(writer, { to: countOf(columns), step: PANEL }, (column) => {
+    const panel = writer.define('i32', placed(to.base, column, to.panel / PANEL));
+    const first = startOf(columns, column);
+    const masks = lanesBelow(writer, first, i32.const(columns.variable.size)).map((mask) =>
       writer.define('v128', mask),
     );
-    bound([[lanes.variable, start]], () => {
-      loopOver(writer, { to: countOf(other), step: 1 }, (step) => {
-        bound([[other.variable, startOf(other, step)]], () => {
-          const elements = nest.withVector(panelOver(lanes.variable), () => load(buffer, at));
-          const address = writer.define('i32', placed(panel, step, other.bytes));
+    bound([[columns.variable, first]], () => {
+      loopOver(writer, { to: countOf(rows), step: 1 }, (row) => {
+        bound([[rows.variable, startOf(rows, row)]], () => {
+          const elements = nest.withVector(panelOver(columns.variable), () => load(buffer, at));
+          const address = writer.define('i32', placed(panel, row, to.row));
           masks.forEach((mask, u) => {
             const element = get(elements[elements.length === 1 ? 0 : u] as Local);
             const scaled = factor === 1 ? element : f32x4.mul(element, f32x4.splat(factor));
@@ -72,23 +68,34 @@ export function emitPack(
 }
 
 /**
- * Copies a row from scratch memory to an output, panel by panel.
- * @param panel bytes between panels in scratch memory.
- * @param factor what each element is multiplied by first.
+ * Copies the first rows of a matrix to an output whose rows are as long as `axis`.
+ * @param before rows of the output before the first.
+ * @param finish what is done to each vector of a row's elements.
  */
-export function emitRowOut(
+export function emitRowsOut(
   { writer }: Stage,
-  from: Local,
-  panel: number,
-  to: Local,
-  width: LoopVariable,
-  finish: (x: Code) => Code = (x) => x,
+  matrix: Matrix,
+  {
+    output,
+    before,
+    count,
+  }: { readonly output: Local; readonly before: Local; readonly count: Code },
+  axis: LoopVariable,
+  finish: (row: Local) => (x: Code) => Code = () => (x) => x,
 ): void {
-  loopOver(writer, { to: i32.const(width.size), step: PANEL }, (first) => {
-    const source = writer.define('i32', placed(from, first, panel / PANEL));
-    const lanes = [0, 1].map((u) => writer.define('v128', finish(v128.load(get(source), 16 * u))));
-    const target = writer.define('i32', placed(to, first, 4));
-    const vector = { ...panelOver(width), ragged: width.size % PANEL !== 0 };
-    storeRow(writer, target, lanes, 'float', vector, first);
+  const vector = { ...panelOver(axis), ragged: axis.size % PANEL !== 0 };
+  loopOver(writer, { to: count, step: 1 }, (row) => {
+    const source = writer.define('i32', placed(matrix.base, row, matrix.row));
+    const place = writer.define('i32', i32.add(get(before), get(row)));
+    const target = writer.define('i32', placed(output, place, 4 * axis.size));
+    const finished = finish(row);
+    loopOver(writer, { to: i32.const(axis.size), step: PANEL }, (column) => {
+      const from = writer.define('i32', placed(source, column, matrix.panel / PANEL));
+      const lanes = [0, 16].map((offset) =>
+        writer.define('v128', finished(v128.load(get(from), offset))),
+      );
+      const to = writer.define('i32', placed(target, column, 4));
+      storeRow(writer, to, lanes, 'float', vector, column);
+    });
   });
 }

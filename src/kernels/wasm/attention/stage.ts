@@ -31,11 +31,15 @@ export function blocksOf(rows: number): { readonly block: number; readonly tile:
   return { block: tiles * tile, tile };
 }
 
-/**
- * Floats from one row of scores to the next. Never a high power of two: the rows of a tile would fall
- * on the same few lines of the cache.
- */
-export const rowFloatsOf = (columns: number): number => roundUp(columns, 16) + 16;
+/** A matrix in scratch memory whose columns lie eight by eight beside each other. */
+export interface Matrix {
+  readonly base: Local;
+  readonly bytes: number;
+  /** Bytes from a row to the next. */
+  readonly row: number;
+  /** Bytes from eight columns to the next eight. */
+  readonly panel: number;
+}
 
 export type Stage = ReturnType<typeof createStage>;
 
@@ -58,11 +62,13 @@ export function loopOver(
 export const placed = (base: Local, index: Local, bytes: number): Code =>
   i32.add(get(base), i32.mul(get(index), i32.const(bytes)));
 
-/** Emits zeros from an address on; `bytes` is a multiple of 16. */
-export function emitZeros(writer: Writer, base: Local, bytes: number): void {
-  loopOver(writer, { to: i32.const(bytes), step: 16 }, (at) => {
-    writer.emit(v128.store(i32.add(get(base), get(at)), f32x4.splat(0)));
-  });
+/** Emits zeros over whole matrices. */
+export function emitZeros(writer: Writer, ...matrices: readonly Matrix[]): void {
+  for (const { base, bytes } of matrices) {
+    loopOver(writer, { to: i32.const(bytes), step: 16 }, (at) => {
+      writer.emit(v128.store(i32.add(get(base), get(at)), f32x4.splat(0)));
+    });
+  }
 }
 
 /** The lesser of two integers. */
@@ -82,12 +88,28 @@ export function createStage(kernel: AttentionKernel, options: FunctionOptions) {
       options.relaxed ? f32x4.relaxedMadd(x, y, z) : f32x4.add(f32x4.mul(x, y), z),
   };
   let scratchBytes = 0;
-  /** A region of the thread's scratch memory, by its number of floats. */
-  const region = (floats: number): { readonly base: Local; readonly bytes: number } => {
-    const bytes = roundUp(4 * floats, 64);
+  const region = (bytes: number): { readonly base: Local; readonly bytes: number } => {
     const base = writer.define('i32', i32.add(get(begun.scratch), i32.const(scratchBytes)));
-    scratchBytes += bytes;
-    return { base, bytes };
+    scratchBytes += roundUp(bytes, 64);
+    return { base, bytes: roundUp(bytes, 64) };
+  };
+  /** A matrix whose rows are whole. */
+  const rowMatrix = (rows: number, columns: number): Matrix => {
+    const row = PANEL_BYTES * Math.ceil(columns / PANEL);
+    return { ...region(rows * row), row, panel: PANEL_BYTES };
+  };
+  /**
+   * The same with spare bytes after each row, for long ones: were they a high power of two apart, the
+   * rows of a tile would fall on the same few lines of the cache.
+   */
+  const spacedMatrix = (rows: number, columns: number): Matrix => {
+    const row = roundUp(4 * columns, 64) + 64;
+    return { ...region(rows * row), row, panel: PANEL_BYTES };
+  };
+  /** A matrix in panels of eight columns, as products read their right operand. */
+  const panelMatrix = (rows: number, columns: number): Matrix => {
+    const panel = rows * PANEL_BYTES;
+    return { ...region(panel * Math.ceil(columns / PANEL)), row: PANEL_BYTES, panel };
   };
   /** Runs `body` with loop variables standing for locals. */
   const bound = (pairs: readonly (readonly [LoopVariable, Local])[], body: () => void): void => {
@@ -110,7 +132,9 @@ export function createStage(kernel: AttentionKernel, options: FunctionOptions) {
     ...begun,
     load,
     scope,
-    region,
+    rowMatrix,
+    spacedMatrix,
+    panelMatrix,
     bound,
     atBatch,
     batches: kernel.batch.reduce((n, v) => n * v.size, 1),

@@ -10,27 +10,17 @@
 import type { Code } from '../encoding.js';
 import { block, breakIf, f32x4, get, i32, repeatWhile, set, v128 } from '../instructions.js';
 import type { Local } from '../writer.js';
-import { loopOver, PANEL, PANEL_BYTES, placed, type Stage } from './stage.js';
+import { loopOver, type Matrix, PANEL, PANEL_BYTES, placed, type Stage } from './stage.js';
 
-/** Where the elements of an operand lie: bytes from one to the next along each index. */
-interface Left {
-  readonly base: Local;
-  /** From row to row of the result. */
-  readonly row: number;
-  /** From term to term of the sums. */
-  readonly term: number;
-}
-
-export interface PanelProduct {
-  readonly left: Left;
-  readonly right: { readonly base: Local /** Bytes of a panel. */; readonly panel: number };
-  readonly out: {
-    readonly base: Local;
-    readonly row: number;
-    readonly panel: number;
-    /** Whether to add to what is there. */
-    readonly accumulate: boolean;
-  };
+export interface Product {
+  readonly left: Matrix;
+  /** Whether the left operand's columns count as its rows. */
+  readonly transposed?: boolean;
+  /** In panels. */
+  readonly right: Matrix;
+  readonly out: Matrix;
+  /** Whether to add to what is there. */
+  readonly accumulate?: boolean;
   /** Rows 0 ≤ i < rows, a multiple of `tile`. */
   readonly rows: Code;
   readonly tile: number;
@@ -52,7 +42,7 @@ export const panelsOf = (columns: number): Panels => {
 };
 
 /** out[i, j] (+)= Σₖ left[i, k] · right[k, j] */
-export function emitProduct(stage: Stage, product: PanelProduct): void {
+export function emitProduct(stage: Stage, product: Product): void {
   const { writer } = stage;
   const { columns, half } = product.panels;
   loopOver(writer, { to: columns, step: PANEL }, (column) => {
@@ -64,10 +54,12 @@ export function emitProduct(stage: Stage, product: PanelProduct): void {
 /** The part of a product in one panel, of which some vectors count. */
 function emitPanel(
   { writer, scope }: Stage,
-  { left, right, out, rows, tile, terms }: PanelProduct,
+  { left, transposed, right, out, accumulate, rows, tile, terms }: Product,
   column: Local,
   halves: readonly number[],
 ): void {
+  // Bytes of the left operand from row to row, and from term to term.
+  const [leftRow, leftTerm] = transposed ? [4, left.row] : [left.row, 4];
   const counts = Array.from({ length: tile }, (_, i) => i);
   const panel = writer.define('i32', placed(right.base, column, right.panel / PANEL));
   const end = writer.define('i32', i32.add(get(panel), i32.mul(terms, i32.const(PANEL_BYTES))));
@@ -75,27 +67,27 @@ function emitPanel(
   const never = writer.define('i32', i32.add(get(end), i32.const(1)));
   const outPanel = writer.define('i32', placed(out.base, column, out.panel / PANEL));
   loopOver(writer, { to: rows, step: tile }, (row) => {
-    const a = writer.define('i32', placed(left.base, row, left.row));
+    const a = writer.define('i32', placed(left.base, row, leftRow));
     const b = writer.define('i32', get(panel));
     const to = writer.define('i32', placed(outPanel, row, out.row));
     const sums = counts.map((i) =>
       halves.map((half) => {
         const before = v128.load(get(to), i * out.row + 16 * half);
-        return writer.define('v128', out.accumulate ? before : f32x4.splat(0));
+        return writer.define('v128', accumulate ? before : f32x4.splat(0));
       }),
     );
     const code = writer.scoped(() => {
-      const terms = halves.map((half) => writer.define('v128', v128.load(get(b), 16 * half)));
+      const factors = halves.map((half) => writer.define('v128', v128.load(get(b), 16 * half)));
       counts.forEach((i) => {
-        const x = writer.define('v128', v128.loadSplat(get(a), i * left.row));
+        const x = writer.define('v128', v128.loadSplat(get(a), i * leftRow));
         halves.forEach((half) => {
           const sum = sums[i]?.[half] as Local;
-          writer.emit(set(sum, scope.madd(get(x), get(terms[half] as Local), get(sum))));
+          writer.emit(set(sum, scope.madd(get(x), get(factors[half] as Local), get(sum))));
         });
         const odd = i32.add(get(never), i32.const(2 * i));
         if (i < tile - 1) writer.emit(breakIf(i32.eq(get(b), odd), 1));
       });
-      writer.emit(set(a, i32.add(get(a), i32.const(left.term))));
+      writer.emit(set(a, i32.add(get(a), i32.const(leftTerm))));
       writer.emit(set(b, i32.add(get(b), i32.const(PANEL_BYTES))));
     });
     writer.emit(block(repeatWhile(i32.ltU(get(b), get(end)), code)));
