@@ -27,7 +27,7 @@ import {
 } from '../../../dist/kernels/node.js';
 import type { EngineOptions } from '../engineProcess.js';
 import { digestAll } from '../harness/digest.js';
-import type { AttentionSpec, Engine, Job, MatmulSpec, MlpSpec, Runner } from '../harness/job.js';
+import type { AttentionSpec, Engine, Job, MatmulSpec, Runner } from '../harness/job.js';
 import { readTensors, type Tensor } from '../harness/tensors.js';
 import { prepareStep } from './flatloraStep.js';
 
@@ -76,7 +76,7 @@ async function prepare({ spec, tensors }: Job, backend: Backend): Promise<Runner
     case 'matmul':
       return programRunner(backend, matmul(spec, backend), inputs);
     case 'mlp':
-      return programRunner(backend, mlp(spec), inputs);
+      return programRunner(backend, mlp, inputs);
     case 'attention':
       return programRunner(backend, attention(spec), inputs);
     case 'step':
@@ -137,24 +137,22 @@ function matmul({ transposeA, transposeB }: MatmulSpec, backend: Backend) {
   };
 }
 
-function mlp(_: MlpSpec) {
-  return ({ target, ...rest }: Inputs): Outputs => {
-    const { value, gradient } = valueAndGrad(({ x, w1, b1, w2, b2 }: Inputs) => {
-      const hidden = relu(linear({ weight: w1 as Value, bias: b1 as Value }, x as Value));
-      const y = linear({ weight: w2 as Value, bias: b2 as Value }, hidden);
-      return meanSquaredError(y, target as Value);
-    })(rest);
-    return { loss: value, ...gradient };
-  };
+function mlp({ target, ...params }: Inputs): Outputs {
+  const { value, gradient } = valueAndGrad(({ x, w1, b1, w2, b2 }: Inputs) => {
+    const hidden = relu(linear({ weight: w1 as Value, bias: b1 as Value }, x as Value));
+    const y = linear({ weight: w2 as Value, bias: b2 as Value }, hidden);
+    return meanSquaredError(y, target as Value);
+  })(params);
+  return { loss: value, ...gradient };
 }
 
 function attention({ causal }: AttentionSpec) {
-  return ({ g, ...rest }: Inputs): Outputs => {
+  return ({ g, ...params }: Inputs): Outputs => {
     const { value, gradient } = valueAndGrad(({ q, k, v }: Inputs) =>
       reduceSum(
         mul(dotProductAttention(q as Value, k as Value, v as Value, { causal }), g as Value),
       ),
-    )(rest);
+    )(params);
     return { loss: value, ...gradient };
   };
 }
