@@ -19,8 +19,17 @@ export type Severity = 1 | 2 | 3 | 4 | 5;
 
 export const SEVERITIES: readonly Severity[] = [1, 2, 3, 4, 5];
 
-/** Corrupts grey images [n, h, w] into new ones of the same shape; the key decides the noise. */
-export type Corrupt = (images: Images, severity: Severity, key: Key) => Images;
+/**
+ * Corrupts grey images [n, h, w] into new ones of the same shape; the key decides the noise.
+ * @param rows the images' rows in a larger set, where they are a part of one: they get the noise that
+ *   they would get there. 0, 1, … by default.
+ */
+export type Corrupt = (
+  images: Images,
+  severity: Severity,
+  key: Key,
+  rows?: readonly number[],
+) => Images;
 
 export interface Corruption {
   readonly name: string;
@@ -39,7 +48,7 @@ function perImage(
   levels: readonly [number, number, number, number, number],
   apply: (picture: Picture, level: number, key: Key) => ArrayLike<number>,
 ): Corrupt {
-  return (images, severity, key) => {
+  return (images, severity, key, rows) => {
     const [count = 0, height = 0, width = 0, ...channels] = images.shape;
     const level = levels[severity - 1];
     if (level === undefined) {
@@ -53,7 +62,7 @@ function perImage(
     const to = new Float32Array(count * size);
     for (let n = 0; n < count; n++) {
       const pixels = from.subarray(n * size, (n + 1) * size);
-      to.set(apply({ pixels, height, width }, level, foldIn(key, n)), n * size);
+      to.set(apply({ pixels, height, width }, level, foldIn(key, rows?.[n] ?? n)), n * size);
     }
     return ndarray(
       to.map((value) => clamp(value, 1)),

@@ -1,5 +1,7 @@
-/** Which backend the main job runs on; every worker opens its own of that name. */
+/** Which backend the main job runs on, and how its workers open it. */
+import { type Backend, wasmBackend } from '../kernels/index.js';
 import { chooseNodeBackend, nodeBackendByName } from '../kernels/node.js';
+import { reusingPrograms } from './reuse.js';
 
 export async function chooseBackend(
   name: string | undefined,
@@ -11,3 +13,12 @@ export async function chooseBackend(
   await backend.dispose();
   return { name: backend.name, reason };
 }
+
+/**
+ * The backend of one worker. Workers are as many as cores, so each computes on one thread: runs side
+ * by side wait for nobody, while threads that share a run of this size wait at every kernel.
+ */
+export const openWorkerBackend = async (name: string): Promise<Backend> =>
+  reusingPrograms(
+    name === 'wasm' ? await wasmBackend({ threads: 1 }) : await nodeBackendByName(name),
+  );

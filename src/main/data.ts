@@ -5,7 +5,7 @@
  */
 import path from 'node:path';
 import * as E from 'fp-ts/lib/Either.js';
-import { FlatloraError, type HostArray, key } from '../autodiff/index.js';
+import { FlatloraError, type HostArray, hostArray, key } from '../autodiff/index.js';
 import {
   corruptions,
   defaultCacheDir,
@@ -22,6 +22,7 @@ import {
   takeRows,
 } from '../data/index.js';
 import type { DataFact } from '../report/index.js';
+import { takeRows as rowsOf } from '../training/index.js';
 import type { Batch } from './model.js';
 
 /** Labelled target images per class for training, and for choosing settings. */
@@ -148,23 +149,36 @@ export async function loadTarget(options: DataOptions): Promise<TargetData> {
 }
 
 /**
- * The test set at each severity: image i under corruption i mod 9, so that every corruption takes
- * part equally and the sets are the same for all methods and seeds.
+ * Every so manyeth test image (all, at stride 1) at each severity: image i of the test set under
+ * corruption i mod 9, so that every corruption takes part equally and the sets are the same for all
+ * methods and seeds.
  */
-export function corruptedTestSets({
-  images,
-  labels,
-}: Batch<HostArray>): readonly Batch<HostArray>[] {
-  const count = images.shape[0] as number;
+export function corruptedTestSets(
+  { images, labels }: Batch<HostArray>,
+  stride = 1,
+): readonly Batch<HostArray>[] {
+  const count = Math.ceil((images.shape[0] as number) / stride);
+  const rows = Array.from({ length: count }, (_, i) => i * stride);
+  const clean = rowsOf({ images, labels }, rows);
+  const size = 256;
+  // Only the images that a corruption is for are given to it: they are a ninth.
+  const shares = corruptions.map(({ apply }, c) => {
+    const places = rows.flatMap((row, i) => (row % corruptions.length === c ? [i] : []));
+    return {
+      apply,
+      places,
+      own: rowsOf(clean.images, places) as Images,
+      numbers: places.map((i) => i * stride),
+    };
+  });
   return SEVERITIES.map((severity) => {
-    const out = images.data.slice() as Float32Array;
-    const size = 256;
-    corruptions.forEach(({ apply }, c) => {
-      const all = apply(images as Images, severity, CORRUPTION_KEY);
-      for (let i = c; i < count; i += corruptions.length) {
-        out.set(all.data.subarray(all.offset + i * size, all.offset + (i + 1) * size), i * size);
-      }
-    });
-    return { images: { ...images, data: out } as HostArray, labels };
+    const out = new Float32Array(count * size);
+    for (const { apply, places, own, numbers } of shares) {
+      const { data } = apply(own, severity, CORRUPTION_KEY, numbers);
+      places.forEach((i, k) => {
+        out.set(data.subarray(k * size, (k + 1) * size), i * size);
+      });
+    }
+    return { images: hostArray(out, clean.images.shape), labels: clean.labels };
   });
 }

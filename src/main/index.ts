@@ -11,7 +11,7 @@ import { renderHtml, renderText } from '../report/index.js';
 import { abortOnInterrupt, showDuration } from '../training/node/index.js';
 import { chooseBackend } from './backend.js';
 import { corruptedTestSets, loadTarget } from './data.js';
-import type { Effort, Job } from './job.js';
+import type { Effort, Job, Premises } from './job.js';
 import { METHODS } from './methods.js';
 import { HELP, type Options, readOptions } from './options.js';
 import { runJobs } from './pool.js';
@@ -34,7 +34,7 @@ const QUICK: Effort = {
   ...FULL,
   steps: 30,
   testStride: 3,
-  corruptedStride: 12,
+  corruptedStride: 10,
   samples: 4,
   lanczosIterations: 3,
   points: 5,
@@ -84,8 +84,12 @@ async function run(options: Options, args: readonly string[]): Promise<number> {
   say(`backend: ${backend.name} (${backend.reason})`);
 
   const effort = options.quick ? QUICK : FULL;
-  const corrupted = corruptedTestSets(data.test);
-  const dataName = `${data.origin} target, fixed split`;
+  const { train, validation, test } = data;
+  const premises: Premises = {
+    base,
+    data: { train, validation, test, corrupted: corruptedTestSets(test, effort.corruptedStride) },
+    dataName: `${data.origin} target, fixed split`,
+  };
   const jobs = METHODS.flatMap((method) =>
     Array.from(
       { length: options.seeds },
@@ -93,18 +97,14 @@ async function run(options: Options, args: readonly string[]): Promise<number> {
         method,
         seed,
         effort,
-        backend: backend.name,
         out,
         landscape: seed === 0 && method.name !== 'full',
-        base,
-        data: { train: data.train, validation: data.validation, test: data.test, corrupted },
-        dataName,
       }),
     ),
   );
   const { signal, dispose } = abortOnInterrupt();
   const bar = overallProgress();
-  const results = await runJobs(jobs, {
+  const results = await runJobs(jobs, premises, backend.name, {
     signal,
     progress: bar.update,
     ...(options.threads !== undefined && { threads: options.threads }),

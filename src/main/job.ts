@@ -13,7 +13,7 @@ import {
 } from '../autodiff/index.js';
 import type { Json } from '../checkpoints/index.js';
 import { nodeCheckpoints, writeBytesAtomically } from '../checkpoints/node/index.js';
-import { nodeBackendByName } from '../kernels/node.js';
+import type { Backend } from '../kernels/index.js';
 import type { SeedRun } from '../report/index.js';
 import {
   adamW,
@@ -50,24 +50,28 @@ export interface Effort {
   readonly measure: boolean;
 }
 
-export interface Job {
-  readonly method: Method;
-  readonly seed: number;
-  readonly effort: Effort;
-  readonly backend: string;
-  /** Where checkpoints, results and adapters of the run go. */
-  readonly out: string;
-  /** Whether to compute a loss surface. */
-  readonly landscape: boolean;
+/** What all runs start from. */
+export interface Premises {
   readonly base: HostWeights;
   readonly data: {
     readonly train: Batch<HostArray>;
     readonly validation: Batch<HostArray>;
     readonly test: Batch<HostArray>;
+    /** Of each severity, the images that are used. */
     readonly corrupted: readonly Batch<HostArray>[];
   };
-  /** What the data is, to be part of the run's identity. */
+  /** What the data is, to be part of the runs' identity. */
   readonly dataName: string;
+}
+
+export interface Job {
+  readonly method: Method;
+  readonly seed: number;
+  readonly effort: Effort;
+  /** Where checkpoints, results and adapters of the run go. */
+  readonly out: string;
+  /** Whether to compute a loss surface. */
+  readonly landscape: boolean;
 }
 
 export interface Surface {
@@ -99,12 +103,12 @@ export const revive = <T>(tree: T): T => {
   return walk(tree) as T;
 };
 
-const identityOf = ({ method, seed, effort, backend, dataName }: Job): Json => ({
+const identityOf = ({ method, seed, effort }: Job, backend: Backend, dataName: string): Json => ({
   method: method.name,
   settings: { ...method.settings },
   seed,
   effort: { ...effort },
-  backend,
+  backend: backend.name,
   data: dataName,
 });
 
@@ -113,128 +117,125 @@ const TRAINING_SHARE = 0.6;
 
 /**
  * Runs a job. A finished one is found again by its result file, an interrupted one by its checkpoint,
- * and goes on from there to the same bytes.
+ * and goes on from there to the same bytes. The backend is given back as it was.
  */
 export async function runJob(
   job: Job,
+  premises: Premises,
+  backend: Backend,
   signal: AbortSignal,
   progress: JobProgress,
 ): Promise<JobResult> {
   const { method, seed, effort, out } = job;
   const name = `${method.name}-${seed}`;
   const resultFile = path.join(out, 'runs', `${name}.json`);
-  const identity = identityOf(job);
+  const identity = identityOf(job, backend, premises.dataName);
   const before = await finishedResult(resultFile, identity);
   if (before !== undefined) return before;
 
-  const { train: labelled, validation } = job.data;
-  const backend = await nodeBackendByName(job.backend);
-  try {
-    const adapter = adapterOf(method.name, method.settings);
-    const seedKey = key(seed);
-    const { adapters, base } = orThrow(adapter.init(job.base, foldIn(seedKey, 0)));
-    const order = shuffledBatches(
-      foldIn(seedKey, 1),
-      labelled.labels.shape[0] as number,
-      effort.batchSize,
-    );
-    const loss = objective<Weights, Batch>(base, adapter, method.settings, taskLoss);
-    const effective = orThrow(adapter.effective(base));
-    const { evaluate: validate, dispose } = evaluator(
-      (params: HostTree, batch: Batch) =>
-        scores(effective(params as never, evaluationContext()) as Weights, batch),
-      backend,
-      { batchSize: 100 },
-    );
-    const curve: [number, number][] = [];
-    const validationCurve: [number, number][] = [];
-    const times: number[] = [];
-    let last = 0;
-    let liveBytes = 0;
-    const { reason, state } = await train<unknown, Batch, HostTree>(
-      {
-        loss: loss as never,
-        optimiser: chain(
-          clipByGlobalNorm(1),
-          adamW({
-            learningRate: cosineSchedule(method.settings.learningRate, {
-              totalSteps: effort.steps,
-              warmUpSteps: Math.ceil(0.03 * effort.steps),
-            }),
+  const { train: labelled, validation } = premises.data;
+  const adapter = adapterOf(method.name, method.settings);
+  const seedKey = key(seed);
+  const { adapters, base } = orThrow(adapter.init(premises.base, foldIn(seedKey, 0)));
+  const order = shuffledBatches(
+    foldIn(seedKey, 1),
+    labelled.labels.shape[0] as number,
+    effort.batchSize,
+  );
+  const loss = objective<Weights, Batch>(base, adapter, method.settings, taskLoss);
+  const effective = orThrow(adapter.effective(base));
+  const { evaluate: validate, dispose } = evaluator(
+    (params: HostTree, batch: Batch) =>
+      scores(effective(params as never, evaluationContext()) as Weights, batch),
+    backend,
+    { batchSize: 100 },
+  );
+  const curve: [number, number][] = [];
+  const validationCurve: [number, number][] = [];
+  const times: number[] = [];
+  let last = 0;
+  let liveBytes = 0;
+  const { reason, state } = await train<unknown, Batch, HostTree>(
+    {
+      loss: loss as never,
+      optimiser: chain(
+        clipByGlobalNorm(1),
+        adamW({
+          learningRate: cosineSchedule(method.settings.learningRate, {
+            totalSteps: effort.steps,
+            warmUpSteps: Math.ceil(0.03 * effort.steps),
           }),
-        ),
-        params: adapters,
-        totalSteps: effort.steps,
-        batch: (step) => takeRows(labelled, order(step)),
-        runKey: foldIn(seedKey, 2),
+        }),
+      ),
+      params: adapters,
+      totalSteps: effort.steps,
+      batch: (step) => takeRows(labelled, order(step)),
+      runKey: foldIn(seedKey, 2),
+    },
+    backend,
+    {
+      signal,
+      checkpoints: {
+        store: nodeCheckpoints(path.join(out, 'checkpoints', name)),
+        every: 50,
+        configuration: identity,
       },
-      backend,
-      {
-        signal,
-        checkpoints: {
-          store: nodeCheckpoints(path.join(out, 'checkpoints', name)),
-          every: 50,
-          configuration: identity,
-        },
-        evaluation: {
-          every: Math.max(10, Math.floor(effort.steps / 4)),
-          evaluate: async (params) => validate(params, validation as never),
-        },
-        observe: (event) => {
-          const now = performance.now();
-          if (event.kind === 'step') {
-            curve.push([event.step, event.loss]);
-            if (last > 0) times.push((now - last) / 1000);
-            if (liveBytes === 0) liveBytes = backend.memory().bytes;
-            last = now;
-            progress((TRAINING_SHARE * (event.step + 1)) / effort.steps);
-          }
-          if (event.kind === 'evaluated') {
-            validationCurve.push([event.step, event.metrics.accuracy as number]);
-            last = 0;
-          }
-        },
+      evaluation: {
+        every: Math.max(10, Math.floor(effort.steps / 4)),
+        evaluate: async (params) => validate(params, validation as never),
       },
-    );
-    await dispose();
-    if (reason === 'interrupted') return { reason };
-    await saveTree(
-      path.join(await folder(out, 'adapters'), `${name}.safetensors`),
-      adapter.toArrays(state.params),
-      {
-        method: method.name,
-        seed: String(seed),
-        settings: JSON.stringify(method.settings),
+      observe: (event) => {
+        const now = performance.now();
+        if (event.kind === 'step') {
+          curve.push([event.step, event.loss]);
+          if (last > 0) times.push((now - last) / 1000);
+          if (liveBytes === 0) liveBytes = backend.memory().bytes;
+          last = now;
+          progress((TRAINING_SHARE * (event.step + 1)) / effort.steps);
+        }
+        if (event.kind === 'evaluated') {
+          validationCurve.push([event.step, event.metrics.accuracy as number]);
+          last = 0;
+        }
       },
-    );
+    },
+  );
+  await dispose();
+  if (reason === 'interrupted') return { reason };
+  await saveTree(
+    path.join(await folder(out, 'adapters'), `${name}.safetensors`),
+    adapter.toArrays(state.params),
+    {
+      method: method.name,
+      seed: String(seed),
+      settings: JSON.stringify(method.settings),
+    },
+  );
 
-    const merged = orThrow(adapter.merge(base, state.params));
-    const measured = await measure(job, merged, backend, (share: number) =>
-      progress(TRAINING_SHARE + (1 - TRAINING_SHARE) * share),
-    );
-    const result: JobResult = {
-      reason,
-      run: {
-        seed,
-        ...measured.scores,
-        trainLossCurve: curve,
-        validationCurve,
-        finalTrainLoss: measured.trainLoss,
-        secondsPerStep: times.length > 0 ? quantile(times, 0.5) : null,
-        trainedParameters: treeLeaves<HostArray>(state.params).reduce((n, a) => n + a.size, 0),
-        extraBytes: null,
-        liveBytes,
-      },
-      ...(measured.surface && { surface: measured.surface }),
-    };
-    await folder(out, 'runs');
-    const text = JSON.stringify({ identity, result });
-    orThrow(await writeBytesAtomically(resultFile, new TextEncoder().encode(text))());
-    await rm(path.join(out, 'checkpoints', name), { recursive: true, force: true });
-    return result;
-  } finally {
-    await backend.dispose();
-  }
+  const merged = orThrow(adapter.merge(base, state.params));
+  const measured = await measure(job, premises.data, merged, backend, (share: number) =>
+    progress(TRAINING_SHARE + (1 - TRAINING_SHARE) * share),
+  );
+  const result: JobResult = {
+    reason,
+    run: {
+      seed,
+      ...measured.scores,
+      trainLossCurve: curve,
+      validationCurve,
+      finalTrainLoss: measured.trainLoss,
+      secondsPerStep: times.length > 0 ? quantile(times, 0.5) : null,
+      trainedParameters: treeLeaves<HostArray>(state.params).reduce((n, a) => n + a.size, 0),
+      extraBytes: null,
+      liveBytes,
+    },
+    ...(measured.surface && { surface: measured.surface }),
+  };
+  await folder(out, 'runs');
+  const text = JSON.stringify({ identity, result });
+  orThrow(await writeBytesAtomically(resultFile, new TextEncoder().encode(text))());
+  await rm(path.join(out, 'checkpoints', name), { recursive: true, force: true });
+  return result;
 }
 
 const folder = async (out: string, name: string): Promise<string> => {

@@ -8,7 +8,7 @@ import {
 } from '../flatlora/index.js';
 import { type Backend, programRunner } from '../kernels/index.js';
 import { evaluator, takeRows } from '../training/index.js';
-import type { Job, JobProgress } from './job.js';
+import type { Job, JobProgress, Premises } from './job.js';
 import { type Batch, scores, taskLoss } from './model.js';
 
 /** σ at which the mean loss rise of every model is measured. */
@@ -23,7 +23,8 @@ const everyNth = (batch: Batch<HostArray>, n: number): Batch<HostArray> =>
 
 /** Everything that is measured of a trained model, at its merged weights. */
 export async function measure(
-  { data, effort, landscape }: Job,
+  { effort, landscape }: Job,
+  data: Premises['data'],
   merged: unknown,
   backend: Backend,
   progress: JobProgress,
@@ -46,9 +47,7 @@ export async function measure(
   const onTest = await evaluate(merged, everyNth(data.test, effort.testStride) as never);
   const corruption: number[] = [];
   for (const set of data.corrupted) {
-    corruption.push(
-      (await evaluate(merged, everyNth(set, effort.corruptedStride) as never)).accuracy as number,
-    );
+    corruption.push((await evaluate(merged, set as never)).accuracy as number);
     progress(0.1 * corruption.length);
   }
   await dispose();

@@ -13,7 +13,7 @@ import { writeBytesAtomically } from '../checkpoints/node/index.js';
 import { mean, standardDeviation } from '../report/index.js';
 import { abortOnInterrupt } from '../training/node/index.js';
 import { loadTarget } from './data.js';
-import type { Effort, Job } from './job.js';
+import type { Effort, Job, Premises } from './job.js';
 import { METHODS, type Method, type MethodSettings } from './methods.js';
 import { runJobs } from './pool.js';
 import { loadWeights, weightsFile } from './weights.js';
@@ -69,18 +69,19 @@ const jobs = tried.flatMap((method, i) =>
       method,
       seed,
       effort: EFFORT,
-      backend: 'gpujs-webasm',
       out: path.join(values.out, String(i)),
       landscape: false,
-      base,
-      data: { ...data, corrupted: [] },
-      dataName: `${data.origin} target, fixed split`,
     }),
   ),
 );
 const { signal } = abortOnInterrupt();
 let shown = 0;
-const results = await runJobs(jobs, {
+const premises: Premises = {
+  base,
+  data: { ...data, corrupted: [] },
+  dataName: `${data.origin} target, fixed split`,
+};
+const results = await runJobs(jobs, premises, 'wasm', {
   signal,
   progress: (done) => {
     if (done - shown < 0.02) return;

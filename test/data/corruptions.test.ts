@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import ndarray from 'ndarray';
 import { key } from '../../src/autodiff/random/keys.js';
-import { corruptions, drawnDigits, SEVERITIES } from '../../src/data/index.js';
+import { corruptions, drawnDigits, SEVERITIES, takeRows } from '../../src/data/index.js';
 import { runs } from '../tooling/property.js';
 import { centroidAccuracy, distortion } from './helpers.js';
 
@@ -66,6 +66,16 @@ describe.each(corruptions)('corruption $name', ({ apply }) => {
       ),
       { numRuns: runs(40) },
     );
+  });
+
+  it('gives a part of a set the noise that it has in the whole', () => {
+    const rows = [3, 70, 199];
+    const all = apply(digits.images, 4, key(6));
+    const part = apply(takeRows(digits, rows).images, 4, key(6), rows);
+    rows.forEach((row, i) => {
+      const [whole, own] = [all.data.subarray(256 * row), part.data.subarray(256 * i)];
+      expect(sameBits(own.subarray(0, 256), whole.subarray(0, 256))).toBe(true);
+    });
   });
 
   it('refuses other severities and colour images', () => {

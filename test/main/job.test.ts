@@ -7,8 +7,17 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { flatten, type HostArray, key } from '../../src/autodiff/index.js';
 import { drawnDigits } from '../../src/data/index.js';
+import type { Backend } from '../../src/kernels/index.js';
+import { openWorkerBackend } from '../../src/main/backend.js';
 import { batchOf } from '../../src/main/data.js';
-import { type Effort, type Job, runJob } from '../../src/main/job.js';
+import {
+  type Effort,
+  type Job,
+  type JobProgress,
+  type JobResult,
+  type Premises,
+  runJob,
+} from '../../src/main/job.js';
 import { METHODS, type MethodName } from '../../src/main/methods.js';
 import { MODEL, TARGET_MODULES } from '../../src/main/model.js';
 import { initVisionTransformer } from '../../src/models/index.js';
@@ -32,44 +41,64 @@ const base = initVisionTransformer(MODEL, key(4));
 const PATIENCE = 300_000;
 
 let folder: string;
+let backend: Backend;
 beforeEach(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'flatlora-job-'));
+  backend = await openWorkerBackend('wasm');
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
+afterEach(async () => {
+  await backend.dispose();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const run = (
+  job: Job,
+  signal = new AbortController().signal,
+  progress: JobProgress = () => undefined,
+): Promise<JobResult> => runJob(job, PREMISES, backend, signal, progress);
+/** On a backend of its own, as when nothing ran before. */
+async function runAlone(job: Job): Promise<JobResult> {
+  const own = await openWorkerBackend('wasm');
+  try {
+    return await runJob(job, PREMISES, own, new AbortController().signal, () => undefined);
+  } finally {
+    await own.dispose();
+  }
+}
 
 const jobFor = (method: MethodName, out: string, effort: Partial<Effort> = {}): Job => ({
   method: METHODS.find((m) => m.name === method) as (typeof METHODS)[number],
   seed: 1,
   effort: { ...EFFORT, ...effort },
-  backend: 'gpujs-webasm',
   out: path.join(folder, out),
   landscape: effort.measure === true,
+});
+const PREMISES: Premises = {
   base,
   data: { train: digits, validation: digits, test: digits, corrupted: [digits] },
   dataName: 'drawn for a test',
-});
+};
 
-const never = new AbortController().signal;
 const adapterBytes = (job: Job): Promise<Buffer> =>
   readFile(path.join(job.out, 'adapters', `${job.method.name}-${job.seed}.safetensors`));
 
 test(
-  'two runs write identical adapters, and so does one that was stopped and resumed',
+  'two runs write identical adapters, also alone, and so does one that was stopped and resumed',
   async () => {
     const [first, second, third] = ['a', 'b', 'c'].map((out) => jobFor('flat-lora', out)) as [
       Job,
       Job,
       Job,
     ];
-    await runJob(first, never, () => undefined);
-    await runJob(second, never, () => undefined);
+    await run(first);
+    await runAlone(second);
 
     const stop = new AbortController();
-    const stopped = await runJob(third, stop.signal, (done) => {
+    const stopped = await run(third, stop.signal, (done) => {
       if (done > 0.25) stop.abort();
     });
     expect(stopped.reason).toBe('interrupted');
-    const resumed = await runJob(third, never, () => undefined);
+    const resumed = await run(third);
     expect(resumed.reason).toBe('completed');
     // It did go on from the checkpoint instead of starting again.
     expect((resumed.run?.trainLossCurve[0]?.[0] as number) > 0).toBe(true);
@@ -87,7 +116,7 @@ test(
   async () => {
     const [flat, lora] = [jobFor('flat-lora', 'a'), jobFor('lora', 'b')];
     const other = { ...jobFor('flat-lora', 'c'), seed: 2 };
-    for (const job of [flat, lora, other]) await runJob(job, never, () => undefined);
+    for (const job of [flat, lora, other]) await run(job);
     const expected = await adapterBytes(flat);
     expect((await adapterBytes(lora)).equals(expected)).toBe(false);
     expect((await adapterBytes(other)).equals(expected)).toBe(false);
@@ -98,8 +127,8 @@ test(
 test(
   'between steps Flat-LoRA keeps the row norms of the adapted layers beyond LoRA, and no more',
   async () => {
-    const live = async (method: MethodName) =>
-      (await runJob(jobFor(method, method), never, () => undefined)).run?.liveBytes as number;
+    const live = async (method: MethodName, out: string) =>
+      (await run(jobFor(method, out))).run?.liveBytes as number;
     const { leaves, paths } = flatten<HostArray>(base);
     const rows = paths.reduce(
       (sum, p, i) =>
@@ -110,7 +139,10 @@ test(
     );
     expect(rows).toBe(MODEL.depth * (5 * 48 + 192));
     // The key is there in both: it is an argument of every step.
-    expect((await live('flat-lora')) - (await live('lora'))).toBe(4 * rows);
+    const plain = await live('lora', 'a');
+    expect((await live('flat-lora', 'b')) - plain).toBe(4 * rows);
+    // Nothing of a run stays for the next one to count.
+    expect(await live('lora', 'c')).toBe(plain);
   },
   PATIENCE,
 );
@@ -119,7 +151,7 @@ test(
   'a finished run is measured in every way that the report shows, and found again',
   async () => {
     const job = jobFor('lora', 'a', { measure: true });
-    const result = await runJob(job, never, () => undefined);
+    const result = await run(job);
     expect(result.run?.corruption).toHaveLength(1);
     expect(result.run?.targetAccuracy).toBe(result.run?.corruption[0]);
     expect(Number.isFinite(result.run?.meanLossRise)).toBe(true);
@@ -127,7 +159,7 @@ test(
     expect(result.surface?.losses).toHaveLength(3);
     // The middle of the surface is the model itself.
     expect(result.surface?.losses[1]?.[1]).toBeCloseTo(result.run?.finalTrainLoss as number, 5);
-    const again = await runJob(job, never, () => {
+    const again = await run(job, undefined, () => {
       throw new Error('a finished run must not run again');
     });
     expect(JSON.stringify(again)).toBe(JSON.stringify(result));
