@@ -5,6 +5,7 @@
  * every later call fails with an error that says so, and a new backend can be made.
  */
 import { FlatloraError } from '../../autodiff/index.js';
+import type { MatrixUnit } from './wgsl/productMatrix.js';
 
 const NAME = 'webgpu';
 
@@ -28,12 +29,16 @@ const RAISED = [
 ] as const;
 
 export interface GpuDevice {
+  /** Held because Dawn's objects end with their instance. */
+  readonly instance: GPU;
   readonly device: GPUDevice;
   readonly features: ReadonlySet<Feature>;
   /** Whether the adapter is a program, as SwiftShader is. */
   readonly software: boolean;
   /** The adapter in a word or two, for people and as a key of what was measured on it. */
   readonly description: string;
+  /** Matrix units for float16 operands and float32 sums, where there are some. */
+  readonly matrixUnit: MatrixUnit | undefined;
   /** Throws what went wrong since the last call, and for ever once the device is lost. */
   readonly check: () => void;
   readonly destroy: () => void;
@@ -43,6 +48,36 @@ export interface GpuDevice {
 export const isSoftware = (info: GPUAdapterInfo | undefined): boolean =>
   (info as { isFallbackAdapter?: boolean } | undefined)?.isFallbackAdapter === true ||
   /swiftshader|llvmpipe|lavapipe|software/i.test(`${info?.device} ${info?.description}`);
+
+/** What Dawn tells of matrix units; not in the standard's types. */
+interface MatrixInfo {
+  readonly subgroupMinSize?: number;
+  readonly subgroupMaxSize?: number;
+  readonly subgroupMatrixConfigs?: readonly {
+    readonly componentType: string;
+    readonly resultComponentType: string;
+    readonly M: number;
+    readonly N: number;
+    readonly K: number;
+  }[];
+}
+
+/** Matrix units that suit: float16 to float32, sizes that divide a tile, subgroups of one size. */
+function matrixUnitOf(info: MatrixInfo, { features, limits }: GPUDevice): MatrixUnit | undefined {
+  const { subgroupMinSize = 0, subgroupMaxSize = 0, subgroupMatrixConfigs = [] } = info;
+  const has = (feature: Feature) => features.has(feature);
+  if (!has('chromium-experimental-subgroup-matrix') || !has('shader-f16')) return undefined;
+  const lanes = 4 * subgroupMinSize;
+  if (subgroupMinSize !== subgroupMaxSize || lanes < 64) return undefined;
+  if (lanes > limits.maxComputeInvocationsPerWorkgroup) return undefined;
+  const found = subgroupMatrixConfigs.find(
+    ({ componentType, resultComponentType, M, N, K }) =>
+      componentType === 'f16' &&
+      resultComponentType === 'f32' &&
+      [M, N, K].every((size) => size >= 8 && 32 % size === 0),
+  );
+  return found && { rows: found.M, columns: found.N, terms: found.K, subgroup: subgroupMinSize };
+}
 
 const gpuOfHere = (): GPU | undefined =>
   (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
@@ -55,8 +90,9 @@ export async function webgpuAvailability(): Promise<string | undefined> {
 
 /** @throws FlatloraError (rejection) when there is no adapter, or it gives no device. */
 export async function openDevice(): Promise<GpuDevice> {
-  const adapter = await gpuOfHere()?.requestAdapter({ powerPreference: 'high-performance' });
-  if (!adapter) {
+  const instance = gpuOfHere();
+  const adapter = await instance?.requestAdapter({ powerPreference: 'high-performance' });
+  if (!adapter || instance === undefined) {
     throw new FlatloraError('backend', `${NAME}: no WebGPU adapter was found`);
   }
   const features = WANTED.filter((f) => adapter.features.has(f));
@@ -81,9 +117,11 @@ export async function openDevice(): Promise<GpuDevice> {
   });
   const { info } = adapter;
   return {
+    instance,
     device,
     features: new Set(features),
     software: isSoftware(info),
+    matrixUnit: matrixUnitOf(info, device),
     description: [info?.vendor, info?.architecture, info?.device].filter(Boolean).join(' '),
     check: () => {
       if (lost !== undefined) throw lost;

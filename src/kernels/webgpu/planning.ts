@@ -43,7 +43,9 @@ export async function planFor(
   gpu: GpuDevice,
   { layout, lanes, precision, choose, prepare }: PlanningOptions,
 ): Promise<Planned> {
-  const options: StepOptions = { layout, limits: tileLimits(gpu, lanes), precision, choose };
+  const limits = tileLimits(gpu, lanes);
+  const { matrixUnit } = gpu;
+  const options: StepOptions = { layout, limits, precision, matrixUnit, choose };
   const fusion = {
     // One binding is the result's, one the table's.
     maxReads: Math.min(MOST_READS, gpu.device.limits.maxStorageBuffersPerShaderStage - 2),

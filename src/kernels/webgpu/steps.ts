@@ -20,7 +20,8 @@ import { printAttention } from './wgsl/attention.js';
 import { printAttentionBackward } from './wgsl/attentionBackward.js';
 import type { ArrayLayout } from './wgsl/bindings.js';
 import { type KernelCode, printKernel } from './wgsl/kernel.js';
-import { printProduct, type TilePrecision } from './wgsl/product.js';
+import { printProduct, type TileForm } from './wgsl/product.js';
+import { type MatrixUnit, matrixTile } from './wgsl/productMatrix.js';
 
 /** The tiling for a product, from those that are possible; `undefined` for none. */
 export type ChooseTiling = (shape: ProductShape, tilings: readonly Tiling[]) => Tiling | undefined;
@@ -30,7 +31,9 @@ export interface StepOptions {
   readonly layout: ArrayLayout;
   readonly limits: TileLimits;
   /** How tiles of products are held. */
-  readonly precision: TilePrecision;
+  readonly precision: 'f32' | 'f16';
+  /** Matrix units for products in float16, where the device has some. */
+  readonly matrixUnit: MatrixUnit | undefined;
   readonly choose: ChooseTiling;
 }
 
@@ -74,15 +77,31 @@ function inParts(kernel: Kernel, parts: Var, { parts: count }: Tiling): Kernel {
   return { ...kernel, body, reads: buffersOf(body) };
 }
 
+/** Matrix units want one sum, and tiles that are not mostly empty. */
+const formOf = (
+  { rows, columns, terms, products }: ProductShape,
+  { precision, matrixUnit }: StepOptions,
+): TileForm =>
+  precision === 'f16' && products === 1 && Math.min(rows, columns, terms) >= 32
+    ? (matrixUnit ?? 'f16')
+    : precision;
+
 /** The launches of one kernel; `scratch` makes a buffer of its own. */
 function launchesOf(
   kernel: Kernel,
-  { layout, limits, precision, choose }: StepOptions,
+  options: StepOptions,
   scratch: (size: number) => Var,
 ): readonly Step[] {
+  const { layout, limits, choose } = options;
   const product = productPlanOf(kernel);
   const shape = product && shapeOf(product);
-  const tiling = shape && isWorthTiles(shape) ? choose(shape, tilingsOf(shape, limits)) : undefined;
+  const form = shape && formOf(shape, options);
+  const tiling =
+    shape && isWorthTiles(shape)
+      ? typeof form === 'object'
+        ? tilingsOf(shape, limits, [matrixTile(form)])[0]
+        : choose(shape, tilingsOf(shape, limits))
+      : undefined;
   const cost = kernelCost(kernel);
   const reads = kernel.reads.map((v) => `b${v.id}`).join(' ');
   const name = `b${kernel.output.id}: ${showAval(kernel.output)} <- ${reads}`;
@@ -92,7 +111,7 @@ function launchesOf(
   const { tile, parts: count } = tiling;
   const tiled = `${name} (product, tile ${tile.rows} × ${tile.columns})`;
   if (count === 1) {
-    const code = printProduct(product, tiling, kernel.output, layout, precision);
+    const code = printProduct(product, tiling, kernel.output, layout, form);
     return [{ name: tiled, code, cost, dies: [] }];
   }
   const parts = scratch(product.sums.length * count * sizeOf(kernel.output.shape));
@@ -100,7 +119,7 @@ function launchesOf(
   return [
     {
       name: `${tiled}, ${count} parts`,
-      code: printProduct(product, tiling, parts, layout, precision),
+      code: printProduct(product, tiling, parts, layout, form),
       cost,
       dies: [],
     },

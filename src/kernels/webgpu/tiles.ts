@@ -51,6 +51,9 @@ export const TILES: readonly Tile[] = [
   tile(16, 64, 1, 4, 16),
 ];
 
+/** Rows and columns of a tile on matrix units. */
+export const MATRIX_TILE_SIZE = 64;
+
 export const lanesOf = (t: Tile): number => (t.rows / t.rowsEach) * (t.columns / t.columnsEach);
 
 /** Elements of a row of a tile in workgroup memory, in vectors of 4; odd, so that banks differ. */
@@ -95,12 +98,16 @@ function score({ batch, rows, columns, terms }: ProductShape, { tile: t, parts }
   return rounds * perTile + joining;
 }
 
-/** All tilings of a product, the most promising first. */
-export function tilingsOf(shape: ProductShape, limits: TileLimits): readonly Tiling[] {
+/** All tilings of a product, the most promising first. @param tiles those that are possible. */
+export function tilingsOf(
+  shape: ProductShape,
+  limits: TileLimits,
+  tiles: readonly Tile[] = tilesFor(shape, limits),
+): readonly Tiling[] {
   const partsOf = [1, 2, 4, 8, 16, MOST_PARTS].filter(
     (p) => p === 1 || shape.terms / p >= SHORTEST_PART,
   );
-  return tilesFor(shape, limits)
+  return tiles
     .flatMap((t) => partsOf.map((parts): Tiling => ({ tile: t, parts })))
     .map((tiling) => ({ tiling, cost: score(shape, tiling) }))
     .sort((a, b) => a.cost - b.cost)

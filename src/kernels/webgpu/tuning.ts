@@ -13,7 +13,7 @@ import type { Machine } from './program.js';
 import type { ChooseTiling } from './steps.js';
 import { type ProductShape, TILES, type TileLimits, type Tiling, tilingsOf } from './tiles.js';
 import { arrayBytes } from './wgsl/bindings.js';
-import { printProduct, type TilePrecision } from './wgsl/product.js';
+import { printProduct, type TileForm } from './wgsl/product.js';
 
 /** Where measurements are kept from one run of the program to the next. */
 export interface TuningStore {
@@ -104,7 +104,7 @@ async function measure(
   { gpu, pool, pipelines, layout }: Machine,
   shape: ProductShape,
   tiling: Tiling,
-  precision: TilePrecision,
+  precision: TileForm,
 ): Promise<number> {
   const { device } = gpu;
   const kernel = sampleProduct(shape);
@@ -163,7 +163,7 @@ function restored(text: string | undefined, possible: readonly Tiling[]): Tiling
 export function createTuner(
   machine: Machine,
   limits: TileLimits,
-  precision: TilePrecision,
+  precision: TileForm,
   { store, worthwhile = 2 ** 24 }: TuningOptions,
 ): Tuner {
   const best = new Map<string, Tiling>();

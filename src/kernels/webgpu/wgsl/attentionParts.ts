@@ -12,7 +12,7 @@ import type { TileLimits } from '../tiles.js';
 import type { KernelBindings } from './bindings.js';
 import type { WgslFunction } from './functions.js';
 import { valuePrinter } from './values.js';
-import { createWriter, indent, type Writer } from './writer.js';
+import { writeFunction } from './writer.js';
 
 /** Lines that a workgroup keeps, and partners that it takes at a time. */
 export interface Block {
@@ -78,17 +78,6 @@ const batchOf = ({ batch }: AttentionKernel): LoopVariable => ({
   name: 'batch',
   size: sizeOfLoops(batch),
 });
-
-/** A function with a writer of its own. */
-export function writeFunction(
-  head: string,
-  called: Set<WgslFunction>,
-  write: (writer: Writer) => void,
-): string {
-  const writer = createWriter(called);
-  write(writer);
-  return [`fn ${head} {`, ...indent(writer.text()), '}'].join('\n');
-}
 
 /** The tile's memory, the function that reads four numbers of a line, and the one that copies it. */
 export function tileDefinitions(

@@ -86,3 +86,14 @@ export function createWriter(called: Set<WgslFunction>): Writer {
     text: () => block.lines,
   };
 }
+
+/** A function with a writer of its own. */
+export function writeFunction(
+  head: string,
+  called: Set<WgslFunction>,
+  write: (writer: Writer) => void,
+): string {
+  const writer = createWriter(called);
+  write(writer);
+  return [`fn ${head} {`, ...indent(writer.text()), '}'].join('\n');
+}

@@ -1,0 +1,188 @@
+/**
+ * Copying operands of products to workgroup memory, a tile at a time. Operands are computed while they
+ * are copied: noise is drawn there, half-precision weights are widened there.
+ */
+import { range } from '../../../autodiff/index.js';
+import type { Expression } from '../../plan/expression.js';
+import { type LoopVariable, ofAtom } from '../../plan/position.js';
+import { accessOf, type ProductPlan, type ProductSum, sizeOfLoops } from '../products.js';
+import { loopsFrom, loopsInGroup, substitute } from '../substitute.js';
+import type { Tiling } from '../tiles.js';
+import type { KernelBindings } from './bindings.js';
+import type { WgslFunction } from './functions.js';
+import { valuePrinter } from './values.js';
+import { indent, writeFunction } from './writer.js';
+
+/** How a tile lies in workgroup memory: lines one after another, along a line the terms. */
+export interface TileMemory {
+  /** Elements of the arrays: four terms, or one. */
+  readonly element: 'vec4f' | 'vec4h' | 'f16';
+  /** From a line to the next, in fours of terms. */
+  readonly pitch: number;
+  readonly lanes: number;
+}
+
+/** A product kernel while it is written. */
+export interface ProductContext {
+  readonly product: ProductPlan;
+  readonly tiling: Tiling;
+  readonly memory: TileMemory;
+  readonly bindings: KernelBindings;
+  readonly called: Set<WgslFunction>;
+}
+
+interface Side {
+  readonly name: 'left' | 'right';
+  readonly operand: Expression;
+  /** The output's axes along which the operand varies. */
+  readonly along: readonly LoopVariable[];
+  /** Lines (rows or columns) of the tile. */
+  readonly lines: number;
+}
+
+export const loop = (name: string, size: number): LoopVariable => ({ kind: 'loop', name, size });
+
+const sidesOf = (
+  { product, tiling }: ProductContext,
+  { lhs, rhs }: ProductSum,
+): readonly Side[] => [
+  { name: 'left', operand: lhs, along: product.rows, lines: tiling.tile.rows },
+  { name: 'right', operand: rhs, along: product.columns, lines: tiling.tile.columns },
+];
+
+/** The arrays of workgroup memory; all sums of a kernel use the same. */
+export function tileArrays({ tiling, memory }: ProductContext): readonly string[] {
+  const { rows, columns } = tiling.tile;
+  const perLine = memory.pitch * (memory.element === 'f16' ? 4 : 1);
+  return [
+    `var<workgroup> leftTile: array<${memory.element}, ${rows * perLine}>;`,
+    `var<workgroup> rightTile: array<${memory.element}, ${columns * perLine}>;`,
+  ];
+}
+
+/** A statement that stores four terms (a vec4f) at a place, in fours of terms. */
+function storeFour(name: string, place: string, four: string, element: TileMemory['element']) {
+  if (element !== 'f16') {
+    return `${name}Tile[${place}] = ${element === 'vec4f' ? four : `vec4h(${four})`};`;
+  }
+  const parts = range(4).map((i) => `${name}Tile[4u * (${place}) + ${i}u] = four[${i}];`);
+  return `{ let four = vec4h(${four}); ${parts.join(' ')} }`;
+}
+
+/** Lines that are copied together: a block of random words serves two neighbours. */
+const linesTogether = ({ operand, along }: Side, sum: ProductSum): number =>
+  accessOf(operand, along, sum).noiseAlongLines ? 2 : 1;
+
+/** The functions that copy four terms of one line, or of two neighbours, of each operand of a sum. */
+export function copyFunctions(
+  context: ProductContext,
+  sum: ProductSum,
+  number: number,
+): readonly string[] {
+  const { product, memory, bindings, called } = context;
+  const terms = sizeOfLoops(sum.contracted);
+  const quarter = loop('quarter', Math.ceil(terms / 4));
+  const batch = loop('batch', sizeOfLoops(product.batch));
+  return sidesOf(context, sum).map((side) => {
+    const together = linesTogether(side, sum);
+    const line = loop('line', Math.ceil(sizeOfLoops(side.along) / together));
+    const head = `${side.name}${number}Copy(batch: i32, line: i32, quarter: i32, place: u32)`;
+    return writeFunction(head, called, (writer) => {
+      const bodies = range(together).map((neighbour) =>
+        range(4).map((nth) =>
+          substitute(
+            side.operand,
+            new Map([
+              ...loopsFrom(product.batch, ofAtom(batch)),
+              ...loopsInGroup(side.along, line, together, neighbour),
+              ...loopsInGroup(sum.contracted, quarter, 4, nth),
+            ]),
+          ),
+        ),
+      );
+      const printer = valuePrinter({ writer, bindings }, bodies.flat());
+      bodies.forEach((four, neighbour) => {
+        const values = four.map((body, nth) => {
+          const value = writer.local(printer.value(body, 'f32'));
+          // Beyond the last term nothing may be added, whatever was read.
+          return terms % 4 === 0 || nth < terms % 4
+            ? value
+            : `select(0.0, ${value}, quarter < ${Math.floor(terms / 4)})`;
+        });
+        const place = neighbour === 0 ? 'place' : `place + ${neighbour * memory.pitch}u`;
+        writer.line(storeFour(side.name, place, `vec4f(${values.join(', ')})`, memory.element));
+      });
+    });
+  });
+}
+
+/** The loop by which the workgroup copies one operand's tile. */
+function copyLoop(
+  { tiling, memory }: ProductContext,
+  sum: ProductSum,
+  number: number,
+  side: Side,
+): readonly string[] {
+  const { pitch, lanes, element } = memory;
+  const { name, lines } = side;
+  const together = linesTogether(side, sum);
+  const [groups, quarters] = [lines / together, tiling.tile.depth / 4];
+  const entries = groups * quarters;
+  const all = Math.ceil(sizeOfLoops(sum.contracted) / 4);
+  const first = name === 'left' ? 'firstRow' : 'firstColumn';
+  // Neighbouring invocations read neighbours in memory.
+  const [line, quarter] = accessOf(side.operand, side.along, sum).alongLines
+    ? [`entry % ${groups}u`, `entry / ${groups}u`]
+    : [`entry / ${quarters}u`, `entry % ${quarters}u`];
+  const call = `${name}${number}Copy(batch, ${first} / ${together} + i32(line), ahead, place);`;
+  const copy = [
+    `let line = ${line};`,
+    `let quarter = ${quarter};`,
+    `let place = line * ${pitch * together}u + quarter;`,
+    `let ahead = start + i32(quarter);`,
+    ...(all % quarters === 0
+      ? [call]
+      : [
+          `if (ahead < ${all}) {`,
+          `  ${call}`,
+          '} else {',
+          ...range(together).map(
+            (i) => `  ${storeFour(name, `place + ${i * pitch}u`, 'vec4f()', element)}`,
+          ),
+          '}',
+        ]),
+  ];
+  return entries === lanes
+    ? ['{', '  let entry = lane;', ...indent(copy), '}']
+    : [`for (var entry = lane; entry < ${entries}u; entry += ${lanes}u) {`, ...indent(copy), '}'];
+}
+
+/**
+ * Walks along the terms of a sum: copies tiles, does `multiply` with them, goes on. With several parts a
+ * workgroup takes its part of the walk.
+ */
+export function walkTerms(
+  context: ProductContext,
+  sum: ProductSum,
+  number: number,
+  multiply: readonly string[],
+): readonly string[] {
+  const { tile, parts } = context.tiling;
+  const width = tile.depth / 4;
+  const steps = Math.ceil(Math.ceil(sizeOfLoops(sum.contracted) / 4) / width);
+  const perPart = Math.ceil(steps / parts) * width;
+  const [from, to] =
+    parts === 1
+      ? ['0', `${steps * width}`]
+      : [`part * ${perPart}`, `min((part + 1) * ${perPart}, ${steps * width})`];
+  return [
+    `for (var start = ${from}; start < ${to}; start += ${width}) {`,
+    ...indent([
+      ...sidesOf(context, sum).flatMap((side) => copyLoop(context, sum, number, side)),
+      'workgroupBarrier();',
+      ...multiply,
+      'workgroupBarrier();',
+    ]),
+    '}',
+  ];
+}
