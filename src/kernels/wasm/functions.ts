@@ -14,8 +14,8 @@ export interface FunctionOptions {
   readonly normalTable: number;
 }
 
-/** Parameters before the buffers' addresses. */
-export const PARAMETERS = ['thread', 'threads', 'scratch', 'shared'] as const;
+/** Parameters before the buffers' addresses; `part` numbers the calls of steps that run in parts. */
+export const PARAMETERS = ['thread', 'threads', 'scratch', 'shared', 'part'] as const;
 
 /** The beginning of a kernel's function: parameters, then one address per buffer, output first. */
 export function beginFunction(
@@ -43,6 +43,7 @@ export function beginFunction(
     threads: parameter('threads'),
     scratch: parameter('scratch'),
     shared: parameter('shared'),
+    part: parameter('part'),
   };
 }
 

@@ -11,13 +11,12 @@ import type { Var } from '../../autodiff/index.js';
 import { type AnyKernel, outputsOf, type Plan } from '../plan/plan.js';
 import { buffersOfKernel, kernelSignature } from '../plan/signature.js';
 import { attentionCode } from './attention.js';
-import { type Code, encodeModule, type WasmFunction } from './encoding.js';
+import { encodeModule, type WasmFunction } from './encoding.js';
 import type { FunctionOptions } from './functions.js';
-import { call, drop, get, i32, repeatWhile, set, when } from './instructions.js';
 import { emitMap } from './map.js';
 import { emitProduct, type ProductOptions } from './product/emit.js';
 import { microKernel, tileRows } from './product/microKernel.js';
-import { createWriter } from './writer.js';
+import { barrier, isSolo, runner } from './runner.js';
 
 export interface WasmProgram {
   /** A module that imports `env.memory` and exports `run(frame, thread, threads, first, last)`. */
@@ -35,52 +34,16 @@ export interface ProgramOptions extends FunctionOptions {
   readonly shared: boolean;
 }
 
-/** Words of a frame, the block of memory through which a run gets its addresses. */
-export const FRAME = {
-  /** Threads that have come to the barrier, and how often it has opened. */
-  arrivals: 0,
-  generation: 1,
-  sharedScratch: 2,
-  /** Of thread 0; the others' follow, `scratchBytesPerThread` apart. */
-  scratch: 3,
-  error: 5,
-  buffers: 8,
-} as const;
-
 /** A kernel as functions that run one after the other, each on `buffersOfKernel`. */
 export interface KernelCode {
-  readonly steps: readonly { readonly name: string; readonly function: WasmFunction }[];
+  readonly steps: readonly {
+    readonly name: string;
+    readonly function: WasmFunction;
+    /** The parameter `part`; 0 by default. */
+    readonly part?: number;
+  }[];
   readonly scratchBytes: number;
   readonly sharedBytes: number;
-}
-
-/** How often a thread looks at the barrier before it goes to sleep. */
-const SPINS = 4096;
-
-/** Waits until all threads have come: parameters frame, threads. */
-function barrier(): WasmFunction {
-  const writer = createWriter(['i32', 'i32']);
-  const [frame, threads] = [get(0), get(1)];
-  const word = (name: 'arrivals' | 'generation') => 4 * FRAME[name];
-  const before = writer.define('i32', i32.atomicLoad(frame, word('generation')));
-  const tries = writer.local('i32');
-  const isLast = i32.eq(
-    i32.add(i32.atomicAdd(frame, i32.const(1), word('arrivals')), i32.const(1)),
-    threads,
-  );
-  const still = i32.eq(i32.atomicLoad(frame, word('generation')), get(before));
-  const open = [
-    ...i32.atomicStore(frame, i32.const(0), word('arrivals')),
-    ...drop(i32.atomicAdd(frame, i32.const(1), word('generation'))),
-    ...drop(i32.notify(frame, word('generation'))),
-  ];
-  const spin = repeatWhile(
-    i32.and(still, i32.ltS(get(tries), i32.const(SPINS))),
-    set(tries, i32.add(get(tries), i32.const(1))),
-  );
-  const sleep = repeatWhile(still, drop(i32.wait(frame, get(before), word('generation'))));
-  writer.emit(when(isLast, open, [...set(tries, i32.const(0)), ...spin, ...when(still, sleep)]));
-  return writer.finish();
 }
 
 /** The code of a kernel by its kind. */
@@ -90,39 +53,6 @@ function codeOf(kernel: AnyKernel, options: ProgramOptions & ProductOptions): Ke
   if (product !== undefined) return product;
   const step = { name: 'map', function: emitMap(kernel, options) };
   return { steps: [step], scratchBytes: 0, sharedBytes: 0 };
-}
-
-/** Calls the kernels in order: parameters frame, thread, threads, first, last. */
-function runner(
-  steps: readonly { readonly index: number; readonly slots: readonly number[] }[],
-  scratchBytes: number,
-  barrierIndex: number | undefined,
-): WasmFunction {
-  const writer = createWriter(['i32', 'i32', 'i32', 'i32', 'i32']);
-  const [frame, thread, threads, first, last] = [0, 1, 2, 3, 4].map(get) as [
-    Code,
-    Code,
-    Code,
-    Code,
-    Code,
-  ];
-  const word = (index: number): Code => i32.load(frame, 4 * index);
-  const scratch = writer.define(
-    'i32',
-    i32.add(word(FRAME.scratch), i32.mul(thread, i32.const(scratchBytes))),
-  );
-  const shared = writer.define('i32', word(FRAME.sharedScratch));
-  steps.forEach(({ index, slots }, i) => {
-    const wanted = i32.and(i32.leS(first, i32.const(i)), i32.ltS(i32.const(i), last));
-    const addresses = slots.map((slot) => word(FRAME.buffers + slot));
-    const own = [thread, threads, get(scratch), get(shared)];
-    const wait =
-      barrierIndex === undefined
-        ? []
-        : when(i32.gtS(threads, i32.const(1)), call(barrierIndex, [frame, threads]));
-    writer.emit(when(wanted, [...call(index, [...own, ...addresses]), ...wait]));
-  });
-  return writer.finish('run');
 }
 
 /** Translates a plan. */
@@ -139,7 +69,10 @@ export function buildWasmProgram(plan: Plan<AnyKernel>, options: ProgramOptions)
     const before = known.get(signature);
     if (before !== undefined) return before;
     const code = codeOf(kernel, { ...options, microKernels });
-    const made = { ...code, indices: code.steps.map((s) => functions.push(s.function) - 1) };
+    const own = [...new Set(code.steps.map((s) => s.function))];
+    const start = functions.length;
+    functions.push(...own);
+    const made = { ...code, indices: code.steps.map((s) => start + own.indexOf(s.function)) };
     known.set(signature, made);
     return made;
   });
@@ -156,10 +89,12 @@ export function buildWasmProgram(plan: Plan<AnyKernel>, options: ProgramOptions)
     const { steps, indices } = codes[i] as (typeof codes)[number];
     const filled = outputsOf(kernel).map((v) => `b${v.id}`);
     const slots = buffersOfKernel(kernel).map((v) => slotOf.get(v.id) as number);
-    return steps.map(({ name }, k) => ({
+    return steps.map(({ name, part = 0 }, k) => ({
+      part,
       name: [...filled, name].join(' '),
       index: indices[k] as number,
       slots,
+      solo: isSolo(kernel),
     }));
   });
   functions.push(runner(calls, scratchBytesPerThread, shared ? 0 : undefined));

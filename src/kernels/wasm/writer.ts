@@ -4,7 +4,7 @@
  * whatever does not vary along an inner loop is computed before it.
  */
 import type { Code, ValueType, WasmFunction } from './encoding.js';
-import { get, set } from './instructions.js';
+import { get, set, when } from './instructions.js';
 
 /** The number of a local. */
 export type Local = number;
@@ -74,6 +74,9 @@ export function createWriter(params: readonly ValueType[]) {
     return inner.code;
   };
 
+  /** Emits what `body` emits, to run where the condition holds. */
+  const emitWhen = (condition: Code, body: () => void): void => emit(when(condition, scoped(body)));
+
   /** The function that was written. */
   const finish = (exportAs?: string): WasmFunction => ({
     params,
@@ -82,5 +85,5 @@ export function createWriter(params: readonly ValueType[]) {
     ...(exportAs !== undefined && { exportAs }),
   });
 
-  return { local, emit, define, depthOf, once, within, scoped, innermost, finish, get };
+  return { local, emit, define, depthOf, once, within, scoped, emitWhen, innermost, finish, get };
 }

@@ -4,7 +4,7 @@ import type { AnyKernel, Plan } from '../../../src/kernels/plan/plan.js';
 import type { CodeGenerator } from '../../../src/kernels/wasm/backend.js';
 import { type Code, encodeModule, type WasmFunction } from '../../../src/kernels/wasm/encoding.js';
 import { drop, get, i32, repeatWhile, set, when } from '../../../src/kernels/wasm/instructions.js';
-import { FRAME } from '../../../src/kernels/wasm/program.js';
+import { FRAME } from '../../../src/kernels/wasm/runner.js';
 
 /** Locals of `run`. */
 const [frame, thread, threads, first, last] = [0, 1, 2, 3, 4].map(get) as [

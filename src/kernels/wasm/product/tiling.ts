@@ -14,6 +14,8 @@ import { TILE_COLUMNS, tileRows } from './microKernel.js';
 
 /** Bytes of lhs that shall stay in the second-level cache. */
 const BLOCK_BYTES = 384 * 1024;
+/** Bytes of rhs that are packed at a time where threads share it. */
+const PART_BYTES = 512 * 1024;
 /** Terms that are written past the end of a panel when its last step is ragged. */
 const SLACK = 8;
 
@@ -42,6 +44,8 @@ export interface Tiling {
   readonly columnPanels: number;
   /** Row panels of a block. */
   readonly blockPanels: number;
+  /** Panels of rhs that are packed at a time. */
+  readonly partPanels: number;
   /** What the threads share out: whole products, rows (with one packed rhs for all), or columns. */
   readonly split: 'batch' | 'rows' | 'columns';
 }
@@ -108,8 +112,17 @@ export function tilingOf(kernel: Kernel, relaxed: boolean): Tiling | undefined {
       rhsPanelBytes: 4 * TILE_COLUMNS * (terms + SLACK),
     };
   });
-  const panelBytes = products.reduce((n, p) => n + p.lhsPanelBytes, 0);
   const batchSize = countOf(batchLoops);
+  const split =
+    batchSize >= MANY_PRODUCTS
+      ? 'batch'
+      : rowPanels < FEW_PANELS && columnPanels > rowPanels
+        ? 'columns'
+        : 'rows';
+  const lhsBytes = products.reduce((n, p) => n + p.lhsPanelBytes, 0);
+  const rhsBytes = products.reduce((n, p) => n + p.rhsPanelBytes, 0);
+  const fitting = (bytes: number, each: number, most: number): number =>
+    Math.max(1, Math.min(most, Math.floor(bytes / each)));
   return {
     body,
     at: replace(flat),
@@ -123,13 +136,13 @@ export function tilingOf(kernel: Kernel, relaxed: boolean): Tiling | undefined {
     tileRows: height,
     rowPanels,
     columnPanels,
-    blockPanels: Math.max(1, Math.min(rowPanels, Math.floor(BLOCK_BYTES / panelBytes))),
-    split:
-      batchSize >= MANY_PRODUCTS
-        ? 'batch'
-        : rowPanels < FEW_PANELS && columnPanels > rowPanels
-          ? 'columns'
-          : 'rows',
+    blockPanels: split === 'columns' ? rowPanels : fitting(BLOCK_BYTES, lhsBytes, rowPanels),
+    partPanels: {
+      batch: columnPanels,
+      columns: 1,
+      rows: fitting(PART_BYTES, rhsBytes * batchSize, columnPanels),
+    }[split],
+    split,
   };
 }
 
