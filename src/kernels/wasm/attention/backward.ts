@@ -23,10 +23,10 @@ import {
 import { emitProduct, panelsOf } from './tile.js';
 import { emitBackwardRow, emitReach } from './weights.js';
 
-type Backward = Extract<AttentionKernel, { kind: 'attentionBackward' }>;
+/** Rows that the last tile may have beyond the keys: what it makes there of anything is not used. */
+const SPARE_ROWS = 5;
 
-/** Rows of the tiles of dk and dv, which have as many as there are keys, up to a multiple of four. */
-const KEY_TILE = 4;
+type Backward = Extract<AttentionKernel, { kind: 'attentionBackward' }>;
 
 /** The function of a kernel, and the scratch memory that each thread needs. */
 export function emitBackward(
@@ -43,8 +43,8 @@ export function emitBackward(
   const k = panelMatrix(depth.size, keys);
   const v = panelMatrix(width.size, keys);
   const kRows = panelMatrix(keys, depth.size);
-  const dk = panelMatrix(keys, depth.size);
-  const dv = panelMatrix(keys, width.size);
+  const dk = panelMatrix(keys + SPARE_ROWS, depth.size);
+  const dv = panelMatrix(keys + SPARE_ROWS, width.size);
   // Of the block: queries and dOut as columns and as rows, weights, and slopes of the scores.
   const q = rowMatrix(depth.size, block);
   const dOut = rowMatrix(width.size, block);
@@ -74,7 +74,7 @@ export function emitBackward(
     emitPack(stage, operands.dOut, dOut, { variable: width }, ownRows);
     emitPack(stage, operands.dOut, dOutRows, ownRows, { variable: width });
 
-    const { reach, keyRows, panels } = emitReach(stage, firstRow, block);
+    const { reach, panels } = emitReach(stage, firstRow, block);
     const ofScores = { transposed: true, rows: i32.const(block), tile, panels };
     const [depthTerms, widthTerms] = [i32.const(depth.size), i32.const(width.size)];
     emitProduct(stage, { left: q, right: k, out: weights, ...ofScores, terms: depthTerms });
@@ -98,8 +98,9 @@ export function emitBackward(
     const ofKeys = {
       transposed: true,
       accumulate: true,
-      rows: keyRows,
-      tile: KEY_TILE,
+      rows: get(reach),
+      // With causal order no more than whole tiles: beyond them lie weights of earlier blocks.
+      tile: params.causal ? 4 : 6,
       terms: i32.const(block),
     };
     const [depths, widths] = [panelsOf(depth.size), panelsOf(width.size)];

@@ -2,7 +2,7 @@
  * What the two kernels of attention have in common: how scores are cut into blocks of rows, the
  * thread's scratch memory, loops, and the loop over heads.
  */
-import type { Var } from '../../../autodiff/index.js';
+import { range, type Var } from '../../../autodiff/index.js';
 import type { AttentionKernel } from '../../plan/attention.js';
 import type { LoopVariable } from '../../plan/position.js';
 import type { Code } from '../encoding.js';
@@ -16,19 +16,31 @@ import type { Local, Writer } from '../writer.js';
 export const PANEL = 8;
 /** Bytes of a panel's row. */
 export const PANEL_BYTES = 4 * PANEL;
-/** Rows whose scores are in memory at a time, at most, … */
-const BLOCK_ROWS = 24;
-/** … and of which a tile takes so many: 6 rows of 2 vectors leave registers for the operands. */
-const TILE_ROWS = 6;
+/** Rows whose scores are in memory at a time, at most. */
+const MOST_ROWS = 30;
+/** Rows of a tile, with its cost per row: 6 rows of 2 vectors leave registers for the operands. */
+const TILES = [
+  { tile: 6, cost: 1 },
+  { tile: 5, cost: 1.05 },
+  { tile: 4, cost: 1.1 },
+  { tile: 3, cost: 1.3 },
+  { tile: 2, cost: 1.8 },
+  { tile: 1, cost: 3 },
+];
 
 export const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to;
 
-/** Rows of a block and of its tiles, all tiles alike and with few rows beyond `rows`. */
+/** How rows are cut into blocks of whole tiles such that little is computed beyond the last one. */
 export function blocksOf(rows: number): { readonly block: number; readonly tile: number } {
-  const each = Math.ceil(rows / Math.ceil(rows / BLOCK_ROWS));
-  const tiles = Math.ceil(each / TILE_ROWS);
-  const tile = Math.ceil(each / tiles);
-  return { block: tiles * tile, tile };
+  const choices = TILES.flatMap(({ tile, cost }) =>
+    range(Math.floor(MOST_ROWS / tile)).map((i) => {
+      const block = (i + 1) * tile;
+      return { block, tile, total: roundUp(rows, block) * cost };
+    }),
+  );
+  // Of equals the largest block: each one walks through all keys.
+  const [best] = choices.sort((a, b) => a.total - b.total || b.block - a.block);
+  return best as { block: number; tile: number };
 }
 
 /** A matrix in scratch memory whose columns lie eight by eight beside each other. */

@@ -198,22 +198,18 @@ export function emitBackwardRow(
 }
 
 /**
- * Columns that the rows of a block may look at, with causal order up to a multiple of eight; the same
- * up to a multiple of four; and the panels that they make.
+ * Columns that the rows of a block may look at, with causal order up to a multiple of eight; and the
+ * panels that they make.
  */
 export function emitReach(
   { writer, kernel }: Stage,
   firstRow: Local,
   rows: number,
-): { readonly reach: Local; readonly keyRows: Code; readonly panels: Panels } {
+): { readonly reach: Local; readonly panels: Panels } {
   const { columns, params } = kernel;
   if (!params.causal) {
     const reach = writer.define('i32', i32.const(columns.size));
-    return {
-      reach,
-      keyRows: i32.const(roundUp(columns.size, 4)),
-      panels: panelsOf(columns.size),
-    };
+    return { reach, panels: panelsOf(columns.size) };
   }
   const all = roundUp(columns.size, PANEL);
   const end = writer.define('i32', i32.add(get(firstRow), i32.const(rows + PANEL - 1)));
@@ -222,5 +218,5 @@ export function emitReach(
     'i32',
     i32.select(get(whole), i32.const(all), i32.ltS(get(whole), i32.const(all))),
   );
-  return { reach, keyRows: get(reach), panels: { columns: get(reach), half: false } };
+  return { reach, panels: { columns: get(reach), half: false } };
 }
