@@ -17,6 +17,7 @@ import { emitMap } from './map.js';
 import { emitProduct, type ProductOptions } from './product/emit.js';
 import { microKernel, tileRows } from './product/microKernel.js';
 import { barrier, isSolo, runner } from './runner.js';
+import { emitScatter } from './scatter.js';
 
 export interface WasmProgram {
   /** A module that imports `env.memory` and exports `run(frame, thread, threads, first, last)`. */
@@ -51,7 +52,10 @@ function codeOf(kernel: AnyKernel, options: ProgramOptions & ProductOptions): Ke
   if ('kind' in kernel) return attentionCode(kernel, options);
   const product = emitProduct(kernel, options);
   if (product !== undefined) return product;
-  const step = { name: 'map', function: emitMap(kernel, options) };
+  const scatter = emitScatter(kernel, options);
+  const step = scatter
+    ? { name: 'scatter', function: scatter }
+    : { name: 'map', function: emitMap(kernel, options) };
   return { steps: [step], scratchBytes: 0, sharedBytes: 0 };
 }
 
