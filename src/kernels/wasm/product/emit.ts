@@ -11,7 +11,8 @@ import type { KernelCode } from '../program.js';
 import { createValues } from '../values.js';
 import { type Layout, layoutOf } from './layout.js';
 import { TILE_COLUMNS } from './microKernel.js';
-import { bindParts, count, emitPack, rhsPanel } from './pack.js';
+import { emitPack } from './pack.js';
+import { bindParts, count, rhsPanel } from './panels.js';
 import { emitTiles } from './tiles.js';
 import { type Tiling, tilingOf } from './tiling.js';
 

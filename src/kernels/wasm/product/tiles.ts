@@ -13,7 +13,8 @@ import type { Local } from '../writer.js';
 import type { ProductOptions } from './emit.js';
 import { type Layout, TILE_STRIDE } from './layout.js';
 import { TILE_COLUMNS } from './microKernel.js';
-import { bindParts, count, emitPack, lhsPanel, rhsPanel } from './pack.js';
+import { emitPack } from './pack.js';
+import { bindParts, count, lhsPanel, rhsPanel } from './panels.js';
 import type { Tiling } from './tiling.js';
 
 /** Elements between rows where tiles can be summed up in place: nothing to finish, rows evenly spaced. */
