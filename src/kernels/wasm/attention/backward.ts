@@ -7,7 +7,7 @@ import type { Var } from '../../../autodiff/index.js';
 import type { AttentionKernel, Load } from '../../plan/attention.js';
 import type { WasmFunction } from '../encoding.js';
 import { type FunctionOptions, share } from '../functions.js';
-import { f32x4, get, i32, when } from '../instructions.js';
+import { f32x4, get, i32 } from '../instructions.js';
 import type { Local } from '../writer.js';
 import { emitPack, emitRowsOut } from './packing.js';
 import {
@@ -37,6 +37,8 @@ export function emitBackward(
   const { writer, nest, load, bound, rowMatrix, spacedMatrix, panelMatrix } = stage;
   const { rows, columns, depth, width, operands, outputs, params } = kernel;
   const { block, tile } = blocksOf(rows.size);
+  // With one block that sees all keys the sums need no beginning.
+  const sumsUp = params.causal || rows.size > block;
   // With causal order blocks reach up to a multiple of eight columns.
   const keys = roundUp(columns.size, PANEL);
   // Of the head: keys and values as columns, keys as rows, and the sums.
@@ -64,10 +66,9 @@ export function emitBackward(
     return lanes[0] as Local;
   };
 
+  // Of the last block's rows some lie beyond the queries: whatever is computed there is not used.
   const emitBlock = (batch: Local, firstRow: Local): void => {
     const count = least(writer, i32.const(block), i32.sub(i32.const(rows.size), get(firstRow)));
-    const clear = writer.scoped(() => emitZeros(writer, q, dOut, qRows, dOutRows));
-    writer.emit(when(i32.ltS(get(count), i32.const(block)), clear));
     const ownRows = { variable: rows, from: firstRow, count };
     emitPack(stage, operands.q, q, { variable: depth }, ownRows, params.scale);
     emitPack(stage, operands.q, qRows, ownRows, { variable: depth }, params.scale);
@@ -97,25 +98,25 @@ export function emitBackward(
 
     const ofKeys = {
       transposed: true,
-      accumulate: true,
+      accumulate: sumsUp,
       rows: get(reach),
       // With causal order no more than whole tiles: beyond them lie weights of earlier blocks.
       tile: params.causal ? 4 : 6,
-      terms: i32.const(block),
+      terms: get(count),
     };
     const [depths, widths] = [panelsOf(depth.size), panelsOf(width.size)];
     emitProduct(stage, { left: slopes, right: qRows, out: dk, ...ofKeys, panels: depths });
     emitProduct(stage, { left: weights, right: dOutRows, out: dv, ...ofKeys, panels: widths });
   };
 
-  emitZeros(writer, kRows);
+  if (params.causal) emitZeros(writer, kRows);
   const heads = share(writer, stage.thread, stage.threads, stage.batches, 1);
   loopOver(writer, { from: get(heads.from), to: get(heads.to), step: 1 }, (batch) => {
     stage.atBatch(batch, () => {
       emitPack(stage, operands.k, k, { variable: depth }, { variable: columns });
       emitPack(stage, operands.v, v, { variable: width }, { variable: columns });
       emitPack(stage, operands.k, kRows, { variable: columns }, { variable: depth });
-      emitZeros(writer, dk, dv);
+      if (sumsUp) emitZeros(writer, dk, dv);
       loopOver(writer, { to: i32.const(rows.size), step: block }, (firstRow) => {
         emitBlock(batch, firstRow);
       });

@@ -48,10 +48,9 @@ export function emitForward(
   const inverseAt = (row: Local) => placed(inverses.base, row, inverses.row);
   const pointer = (i: number): Local => stage.pointerOf(outputs[i] as Var);
 
+  // Of the last block's rows some lie beyond the queries: whatever is computed there is not used.
   const emitBlock = (batch: Local, firstRow: Local): void => {
     const count = least(writer, i32.const(block), i32.sub(i32.const(rows.size), get(firstRow)));
-    const clear = writer.scoped(() => emitZeros(writer, q));
-    writer.emit(when(i32.ltS(get(count), i32.const(block)), clear));
     const ownRows = { variable: rows, from: firstRow, count };
     emitPack(stage, operands.q, q, { variable: depth }, ownRows, params.scale);
 
@@ -93,7 +92,7 @@ export function emitForward(
     });
   };
 
-  emitZeros(writer, v);
+  if (params.causal) emitZeros(writer, v);
   const units = share(writer, stage.thread, stage.threads, stage.batches * blocks, 1);
   const packed = writer.define('i32', i32.const(-1));
   loopOver(writer, { from: get(units.from), to: get(units.to), step: 1 }, (unit) => {
