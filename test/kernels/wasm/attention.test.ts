@@ -130,6 +130,33 @@ test('NaN comes through, and only where it should', async () => {
   expect(isNaNs).toEqual(Array.from({ length: 27 }, (_, i) => i >= 3 * 4));
 });
 
+test('NaN of one head reaches no other through what is left in scratch memory', async () => {
+  const random = generator(2);
+  for (const [rows, keys, causal] of [
+    [17, 9, false],
+    [25, 13, true],
+    [5, 21, true],
+  ] as const) {
+    const inputs = [rows, keys, keys].map((n) => uniformArray(random, [2, n, 3])) as [
+      HostArray,
+      HostArray,
+      HostArray,
+    ];
+    for (const x of inputs) x.data.fill(Number.NaN, 0, x.size / 2);
+    const loss = (qkv: readonly Value[]) =>
+      reduceSum(
+        square(fusedAttention(...(qkv as [Value, Value, Value]), { scale: 1, causal }).out),
+      );
+    const tape = simplify(trace(grad(loss), inputs));
+    const results = await runTape(backends.one as Backend, tape, inputs);
+    for (const x of results) {
+      const [bad, good] = [x.data.slice(0, x.size / 2), x.data.slice(x.size / 2)];
+      expect(Number.isNaN(bad[0])).toBe(true);
+      expect(Array.from(good).every(Number.isFinite)).toBe(true);
+    }
+  }
+});
+
 test('no memory for scores', async () => {
   const backend = await wasmBackend({ threads: 2 });
   const length = 1024;
