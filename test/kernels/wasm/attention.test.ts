@@ -6,6 +6,7 @@ import {
   grad,
   type HostArray,
   hostArray,
+  lt,
   mul,
   reduceSum,
   type Shape,
@@ -88,23 +89,24 @@ test.each(['one', 'two'])(
   },
 );
 
-test('heads beside each other, shared keys, and a mask for all queries', async () => {
+test('heads beside each other, shared keys, and a computed mask for all queries', async () => {
   const [b, t, s, heads, groups, d] = [2, 27, 33, 4, 2, 5];
   const random = generator(7);
   const inputs = [
     uniformArray(random, [b, t, heads, d]),
     uniformArray(random, [b, s, groups, d]),
     uniformArray(random, [b, s, groups, d]),
-    bools(3, [b, s], 0.7),
+    uniformArray(random, [b, s], 0, 1),
   ];
   for (const causal of [false, true]) {
-    const loss = (qkv: readonly Value[], mask: Value) => {
+    const loss = (qkv: readonly Value[], x: Value) => {
+      const mask = lt(x, 0.7);
       const [q, k, v] = qkv as [Value, Value, Value];
       const out = dotProductAttention(add(q, 0.1), mul(k, 1.1), v, { causal, mask });
       return reduceSum(square(out));
     };
-    const f = (q: Value, k: Value, v: Value, mask: Value) =>
-      grad((qkv: readonly Value[]) => loss(qkv, mask))([q, k, v]);
+    const f = (q: Value, k: Value, v: Value, x: Value) =>
+      grad((qkv: readonly Value[]) => loss(qkv, x))([q, k, v]);
     const tape = simplify(trace(f, ...inputs));
     await checkTape(backends.two as Backend, tape, inputs, `causal ${causal}`);
   }

@@ -18,7 +18,10 @@ export const PANEL = 8;
 export const PANEL_BYTES = 4 * PANEL;
 /** Rows whose scores are in memory at a time, at most. */
 const MOST_ROWS = 30;
-/** Rows of a tile, with its cost per row: 6 rows of 2 vectors leave registers for the operands. */
+/**
+ * Rows of a tile, with its rough cost per row: 6 rows of 2 vectors are the most that leave registers for
+ * the operands, and few rows load much for each multiplication.
+ */
 const TILES = [
   { tile: 6, cost: 1 },
   { tile: 5, cost: 1.05 },
