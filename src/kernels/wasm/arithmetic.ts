@@ -1,6 +1,7 @@
 /** Elementwise primitives on vectors: one function per primitive, from operands' code to code. */
 import type { DType } from '../../autodiff/index.js';
 import type { Code } from './encoding.js';
+import * as half from './half.js';
 import { f32x4, i32x4, v128 } from './instructions.js';
 import type { MathScope } from './math.js';
 import * as math from './math.js';
@@ -18,7 +19,6 @@ type Two = (x: Code, y: Code) => Code;
 type One = (x: Code) => Code;
 
 const ZERO = f32x4.splat(0);
-const words = (value: number): Code => v128.words([value, value, value, value]);
 
 const two =
   (float: Two, int: Two): Apply =>
@@ -35,7 +35,8 @@ const function1 =
 
 const sign: Apply = ([given], { keep, from }) => {
   const x = keep(given as Code);
-  if (from !== 'float') return v128.or(i32x4.shrS(x, 31), v128.and(i32x4.gtS(x, ZERO), words(1)));
+  if (from !== 'float')
+    return v128.or(i32x4.shrS(x, 31), v128.and(i32x4.gtS(x, ZERO), i32x4.constant(1)));
   const positive = v128.and(f32x4.gt(x, ZERO), f32x4.splat(1));
   const negative = v128.and(f32x4.lt(x, ZERO), f32x4.splat(-1));
   // Zeros and NaN are their own signs.
@@ -47,16 +48,16 @@ const convert: Apply = ([given], scope) => {
   const { from, to } = scope;
   const x = given as Code;
   if (from === to) return x;
-  if (from === 'bfloat16') return math.fromBfloat16(x, scope);
-  if (from === 'float16') return math.fromFloat16(x, scope);
-  if (to === 'bfloat16') return math.toBfloat16(x, scope);
-  if (to === 'float16') return math.toFloat16(x, scope);
-  if (from === 'bool') return v128.and(x, to === 'float' ? f32x4.splat(1) : words(1));
+  if (from === 'bfloat16') return half.fromBfloat16(x, scope);
+  if (from === 'float16') return half.fromFloat16(x, scope);
+  if (to === 'bfloat16') return half.toBfloat16(x, scope);
+  if (to === 'float16') return half.toFloat16(x, scope);
+  if (from === 'bool') return v128.and(x, to === 'float' ? f32x4.splat(1) : i32x4.constant(1));
   return to === 'float' ? f32x4.fromInt(x) : i32x4.fromFloat(x);
 };
 
 const roundedBy =
-  (narrow: typeof math.toFloat16, widen: typeof math.toFloat16): Apply =>
+  (narrow: typeof half.toFloat16, widen: typeof half.toFloat16): Apply =>
   ([x], scope) =>
     widen(narrow(x as Code, scope), scope);
 
@@ -85,7 +86,7 @@ export const arithmetic: Readonly<Record<string, Apply>> = {
   pow: ([x, y], scope) => math.pow(x as Code, y as Code, scope),
   select: ([c, x, y]) => v128.choose(c as Code, x as Code, y as Code),
   convert,
-  roundToBfloat16: roundedBy(math.toBfloat16, math.fromBfloat16),
-  roundToFloat16: roundedBy(math.toFloat16, math.fromFloat16),
+  roundToBfloat16: roundedBy(half.toBfloat16, half.fromBfloat16),
+  roundToFloat16: roundedBy(half.toFloat16, half.fromFloat16),
   bitsToUniform: ([x]) => f32x4.mul(f32x4.fromInt(i32x4.shrU(x as Code, 8)), f32x4.splat(2 ** -24)),
 };

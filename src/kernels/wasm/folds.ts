@@ -42,15 +42,13 @@ export const vectorOver = (variable: LoopVariable): VectorVariable => {
   return { variable, width, ragged: variable.size % width !== 0 };
 };
 
-const words = (value: number): Code => v128.words([value, value, value, value]);
-
 /** What sums and maxima start from, and how they go on. */
 function stepOf(fold: 'sum' | 'max', dtype: DType) {
   const float = dtype === 'float';
-  if (fold === 'sum') return { start: words(0), join: float ? f32x4.add : i32x4.add };
+  if (fold === 'sum') return { start: i32x4.constant(0), join: float ? f32x4.add : i32x4.add };
   return float
     ? { start: f32x4.splat(Number.NEGATIVE_INFINITY), join: f32x4.max }
-    : { start: words(-(2 ** 31)), join: i32x4.maxS };
+    : { start: i32x4.constant(-(2 ** 31)), join: i32x4.maxS };
 }
 
 /** Emits a fold in the innermost open scope. */
@@ -58,7 +56,9 @@ export function emitFold(nest: Nest, e: Fold, value: ValueEmitter): Lanes {
   const dtype = dtypeOf(e.body) ?? 'float';
   const [last] = e.loops.slice(-1);
   if (last === undefined) {
-    return e.fold === 'argmax' ? [nest.writer.define('v128', words(0))] : value(e.body, dtype);
+    return e.fold === 'argmax'
+      ? [nest.writer.define('v128', i32x4.constant(0))]
+      : value(e.body, dtype);
   }
   if (e.fold === 'argmax') return emitArgmax(nest, e, value, dtype);
   if (nest.variesIn(e)) return emitAcross(nest, e, value, dtype);
@@ -100,7 +100,7 @@ function emitAlong(nest: Nest, e: Fold, value: ValueEmitter, dtype: DType): Lane
           const counted =
             index === undefined
               ? own
-              : v128.choose(i32x4.ltS(part(index, u), words(last.size)), own, start);
+              : v128.choose(i32x4.ltS(part(index, u), i32x4.constant(last.size)), own, start);
           writer.emit(set(sum, join(get(sum), counted)));
         });
       }),
@@ -121,7 +121,7 @@ function emitArgmax(nest: Nest, e: Fold, value: ValueEmitter, dtype: DType): Lan
     const { start } = stepOf('max', dtype);
     const vectors = Array.from({ length: nest.unroll() }, (_, u) => u);
     const best = vectors.map(() => writer.define('v128', start));
-    const place = vectors.map(() => writer.define('v128', words(0)));
+    const place = vectors.map(() => writer.define('v128', i32x4.constant(0)));
     emitLoops(nest, e.loops, () => {
       const element = value(e.body, dtype);
       const [index] = e.loops.map((v) => nest.indices(ofAtom(v)));

@@ -207,6 +207,8 @@ const shift =
   (x: Code, bits: number): Code => [...x, ...i32.const(bits), ...simd(opcode)];
 
 export const i32x4 = {
+  /** A number known now, in every lane. */
+  constant: (value: number): Code => v128.words([value, value, value, value]),
   splat: simd1(17),
   lane: (x: Code, lane: number): Code => [...x, ...simd(27), lane],
   replaceLane: (x: Code, lane: number, value: Code): Code => [...x, ...value, ...simd(28), lane],

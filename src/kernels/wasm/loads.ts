@@ -45,7 +45,7 @@ export function createLoads(nest: Nest, pointerOf: (buffer: Var) => Local) {
 
   /** Bools are whole-lane masks in registers, 0 or 1 in memory. */
   const asRead = (text: Code, dtype: DType): Code =>
-    dtype === 'bool' ? i32x4.ne(text, v128.words([0, 0, 0, 0])) : text;
+    dtype === 'bool' ? i32x4.ne(text, i32x4.constant(0)) : text;
 
   /** An index kept within low … high, for reads whose result is thrown away when outside. */
   const clamped = (index: Local, low: number, high: number): Local => {
@@ -99,8 +99,8 @@ export function createLoads(nest: Nest, pointerOf: (buffer: Var) => Local) {
     const pointer = pointerOf(buffer);
     const { dtype } = buffer;
     const bytes = bytesOf(dtype);
-    const bound = v128.words([rows, rows, rows, rows]);
-    const last = v128.words([rows - 1, rows - 1, rows - 1, rows - 1]);
+    const bound = i32x4.constant(rows);
+    const last = i32x4.constant(rows - 1);
     const safe = row.map((r) => define('v128', i32x4.minU(get(r), last)));
     const masked = (text: Code, u: number): Local => {
       const own = get(row[rowVaries ? u : 0] as Local);

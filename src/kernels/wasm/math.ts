@@ -14,52 +14,84 @@ export interface MathScope {
   readonly madd: (x: Code, y: Code, z: Code) => Code;
 }
 
-type MathFunction = (x: Code, scope: MathScope) => Code;
+export type MathFunction = (x: Code, scope: MathScope) => Code;
 
-const { splat } = f32x4;
-const words = (value: number): Code => v128.words([value, value, value, value]);
-const NAN = words(0x7fc00000);
+export const { splat } = f32x4;
+const NAN = i32x4.constant(0x7fc00000);
+
+/** `x` within bounds; NaN stays NaN, for it is neither less nor greater. */
+const clamped = (x: Code, low: number, high: number): Code =>
+  f32x4.lesser(f32x4.greater(x, splat(low)), splat(high));
 
 /** Σ cᵢ xⁱ, lowest coefficient first. */
 const polynomial = (x: Code, coefficients: readonly number[], { madd }: MathScope): Code =>
   coefficients.map(splat).reduceRight((inner, c) => madd(inner, x, c));
 
 /** 2ⁿ for whole n within −126 … 127, given as integers. */
-const powerOfTwo = (n: Code): Code => i32x4.shl(i32x4.add(n, words(127)), 23);
+const powerOfTwo = (n: Code): Code => i32x4.shl(i32x4.add(n, i32x4.constant(127)), 23);
+
+/** ln 2 in two parts; whole numbers times the first are exact. */
+const LN2_HIGH = 0.693359375;
+const LN2_LOW = -2.12194440054e-4;
+
+/** eʳ for |r| ≤ ½ ln 2. */
+function expNearZero(r: Code, scope: MathScope): Code {
+  const series = polynomial(
+    r,
+    [0.50000001201, 0.16666665459, 0.041665795894, 8.3334519073e-3, 1.3981999507e-3, 1.98756915e-4],
+    scope,
+  );
+  return f32x4.add(scope.madd(f32x4.mul(r, r), series, r), splat(1));
+}
+
+/** x − n·ln 2 */
+const reduced = (x: Code, n: Code, { madd }: MathScope): Code =>
+  madd(n, splat(-LN2_LOW), madd(n, splat(-LN2_HIGH), x));
 
 /**
  * eˣ = 2ⁿ·eʳ with |r| ≤ ½ ln 2; the power in two factors, so that results below 2⁻¹²⁶ come out too.
  * @param rest added to x where x is known better than in one number; small.
  */
 export function exp(given: Code, scope: MathScope, rest?: Code): Code {
-  const { keep, madd } = scope;
-  const x = keep(f32x4.min(splat(89), f32x4.max(splat(-104), given)));
+  const { keep } = scope;
+  const x = keep(clamped(given, -104, 89));
   const whole = rest === undefined ? x : f32x4.add(x, rest);
   const n = keep(f32x4.nearest(f32x4.mul(whole, splat(Math.LOG2E))));
-  const reduced = madd(n, splat(-LN2_LOW), madd(n, splat(-LN2_HIGH), x));
-  const r = keep(rest === undefined ? reduced : f32x4.add(reduced, rest));
-  const series = polynomial(
-    r,
-    [0.50000001201, 0.16666665459, 0.041665795894, 8.3334519073e-3, 1.3981999507e-3, 1.98756915e-4],
-    scope,
-  );
-  const p = keep(f32x4.add(madd(f32x4.mul(r, r), series, r), splat(1)));
+  const r = reduced(x, n, scope);
+  const p = keep(expNearZero(keep(rest === undefined ? r : f32x4.add(r, rest)), scope));
   const power = keep(i32x4.fromFloat(n));
   const half = keep(i32x4.shrS(power, 1));
   return f32x4.mul(f32x4.mul(p, powerOfTwo(half)), powerOfTwo(i32x4.sub(power, half)));
 }
 
-/** ln 2 in two parts; whole numbers times the first are exact. */
-const LN2_HIGH = 0.693359375;
-const LN2_LOW = -2.12194440054e-4;
+/** 1.5 · 2²³: what is added to it is rounded to whole numbers, which stand in the lowest bits. */
+const ROUNDING = 12582912;
+
+/**
+ * eˣ for differences of scores, at most about 0. Below −87 it is e⁻⁸⁷ (10⁻³⁸), above 88 it is e⁸⁸,
+ * which saves half of the work of an exponential that is right everywhere.
+ */
+export const boundedExp: MathFunction = (given, scope) => {
+  const { keep, madd } = scope;
+  const x = keep(clamped(given, -87, 88));
+  const shifted = keep(madd(x, splat(Math.LOG2E), splat(ROUNDING)));
+  const n = keep(f32x4.sub(shifted, splat(ROUNDING)));
+  const p = expNearZero(keep(reduced(x, n, scope)), scope);
+  return f32x4.mul(p, i32x4.add(i32x4.shl(shifted, 23), splat(1)));
+};
 
 /** ln x as whole · LN2_HIGH + rest, for 0 < x < ∞. */
 function logParts(x: Code, scope: MathScope): { readonly whole: Code; readonly rest: Code } {
   const { keep, madd } = scope;
   const small = keep(f32x4.lt(x, splat(2 ** -126)));
   const bits = keep(v128.choose(small, f32x4.mul(x, splat(2 ** 23)), x));
-  const exponent = i32x4.sub(v128.and(i32x4.shrU(bits, 23), words(255)), words(126));
-  const mantissa = keep(v128.or(v128.and(bits, words(0x7fffff)), words(0x3f000000)));
+  const exponent = i32x4.sub(
+    v128.and(i32x4.shrU(bits, 23), i32x4.constant(255)),
+    i32x4.constant(126),
+  );
+  const mantissa = keep(
+    v128.or(v128.and(bits, i32x4.constant(0x7fffff)), i32x4.constant(0x3f000000)),
+  );
   const low = keep(f32x4.lt(mantissa, splat(Math.SQRT1_2)));
   const shifted = f32x4.sub(f32x4.fromInt(exponent), v128.and(small, splat(23)));
   const whole = keep(f32x4.sub(shifted, v128.and(low, splat(1))));
@@ -96,7 +128,7 @@ export const log: MathFunction = (given, scope) => {
 export const tanh: MathFunction = (given, scope) => {
   const { keep } = scope;
   const limit = 7.90531110763549805;
-  const x = keep(f32x4.min(splat(limit), f32x4.max(splat(-limit), given)));
+  const x = keep(clamped(given, -limit, limit));
   const square = keep(f32x4.mul(x, x));
   const above = polynomial(
     square,
@@ -118,7 +150,7 @@ export const tanh: MathFunction = (given, scope) => {
 export const erf: MathFunction = (given, scope) => {
   const { keep } = scope;
   const x = keep(given);
-  const a = keep(f32x4.min(splat(6), f32x4.abs(x)));
+  const a = keep(f32x4.lesser(f32x4.abs(x), splat(6)));
   const square = keep(f32x4.mul(a, a));
   const t = keep(f32x4.div(splat(1), scope.madd(a, splat(0.3275911), splat(1))));
   const tail = polynomial(
@@ -128,7 +160,7 @@ export const erf: MathFunction = (given, scope) => {
   );
   const gauss = exp(keep(f32x4.neg(square)), scope);
   const far = f32x4.sub(splat(1), f32x4.mul(keep(tail), keep(gauss)));
-  const signed = v128.or(far, v128.and(x, words(0x80000000)));
+  const signed = v128.or(far, v128.and(x, i32x4.constant(0x80000000)));
   const series = polynomial(square, [1, -1 / 3, 1 / 10, -1 / 42, 1 / 216, -1 / 1320], scope);
   const near = f32x4.mul(f32x4.mul(x, splat(2 / Math.sqrt(Math.PI))), series);
   const known = v128.choose(f32x4.lt(square, splat(0.36)), near, signed);
@@ -153,10 +185,10 @@ const sine =
       polynomial(square, [1, -1 / 6, 1 / 120, -1 / 5040, 1 / 362880], scope),
     );
     const even = polynomial(square, [1, -1 / 2, 1 / 24, -1 / 720, 1 / 40320], scope);
-    const turn = keep(i32x4.add(i32x4.fromFloat(n), words(quarter)));
-    const isOdd = i32x4.ne(v128.and(turn, words(1)), words(0));
+    const turn = keep(i32x4.add(i32x4.fromFloat(n), i32x4.constant(quarter)));
+    const isOdd = i32x4.ne(v128.and(turn, i32x4.constant(1)), i32x4.constant(0));
     const value = v128.choose(keep(isOdd), even, odd);
-    const sign = i32x4.shl(v128.and(turn, words(2)), 30);
+    const sign = i32x4.shl(v128.and(turn, i32x4.constant(2)), 30);
     const turned = keep(v128.xor(value, sign));
     return v128.choose(f32x4.le(f32x4.abs(x), splat(1e5)), turned, NAN);
   };
@@ -201,56 +233,10 @@ export function pow(givenX: Code, givenY: Code, scope: MathScope): Code {
   const half = keep(f32x4.mul(y, splat(0.5)));
   const whole = f32x4.eq(f32x4.floor(y), y);
   const isOdd = v128.and(whole, f32x4.ne(f32x4.floor(half), half));
-  const signed = v128.xor(size, v128.and(keep(isOdd), words(0x80000000)));
+  const signed = v128.xor(size, v128.and(keep(isOdd), i32x4.constant(0x80000000)));
   const infinite = f32x4.eq(x, splat(Number.NEGATIVE_INFINITY));
   const negative = v128.choose(v128.or(whole, infinite), signed, NAN);
   const result = v128.choose(f32x4.lt(x, splat(0)), negative, size);
   // x⁰ is 1 even for NaN and ∞, whose logarithms times 0 are none.
   return v128.choose(f32x4.eq(y, splat(0)), splat(1), result);
 }
-
-// ---------------------------------------------------------------- half precision
-const rounded = (bits: Code, shift: number): Code =>
-  // Half of the last place kept, and one less where that place is even: ties go to even.
-  i32x4.add(
-    i32x4.add(bits, words(2 ** (shift - 1) - 1)),
-    v128.and(i32x4.shrU(bits, shift), words(1)),
-  );
-
-/** float32 as bfloat16 in the low half of each lane, to nearest even. */
-export const toBfloat16: MathFunction = (given, { keep }) => {
-  const x = keep(given);
-  return v128.choose(f32x4.eq(x, x), i32x4.shrU(rounded(x, 16), 16), words(0x7fc0));
-};
-
-export const fromBfloat16: MathFunction = (x) => i32x4.shl(x, 16);
-
-/**
- * float32 as float16 in the low half of each lane, to nearest even. Numbers below 2⁻¹⁴ are rounded by
- * adding ½: float32 then has just float16's steps there.
- */
-export const toFloat16: MathFunction = (given, { keep }) => {
-  const x = keep(given);
-  const sign = keep(v128.and(i32x4.shrU(x, 16), words(0x8000)));
-  const size = keep(v128.and(x, words(0x7fffffff)));
-  const normal = i32x4.sub(i32x4.shrU(rounded(size, 13), 13), words(112 << 10));
-  const subnormal = i32x4.sub(f32x4.add(size, splat(0.5)), words(0x3f000000));
-  const isSmall = i32x4.ltS(size, words(113 << 23));
-  // From half-way between float16's greatest number and 2¹⁶ on.
-  const tooLarge = i32x4.geS(size, words(0x477ff000));
-  const limited = v128.choose(tooLarge, words(0x7c00), v128.choose(isSmall, subnormal, normal));
-  const known = v128.choose(i32x4.gtS(size, words(0x7f800000)), words(0x7e00), limited);
-  return v128.or(keep(known), sign);
-};
-
-/** Float16 in the low half of each lane as float32, exactly. */
-export const fromFloat16: MathFunction = (given, { keep }) => {
-  const x = keep(given);
-  const sign = i32x4.shl(v128.and(x, words(0x8000)), 16);
-  const size = keep(v128.and(x, words(0x7fff)));
-  // Exponent and fraction in float32's places, 112 too low: one multiplication mends both.
-  const scaled = keep(f32x4.mul(i32x4.shl(size, 13), splat(2 ** 112)));
-  const special = v128.or(i32x4.shl(size, 13), words(0x7f800000));
-  const isSpecial = i32x4.geS(size, words(0x7c00));
-  return v128.or(v128.choose(isSpecial, special, scaled), sign);
-};

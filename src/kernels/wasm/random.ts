@@ -10,7 +10,7 @@ import type { Local } from './writer.js';
 type RandomWord = Extract<Expression, { kind: 'randomWord' }>;
 type DerivedWord = Extract<Expression, { kind: 'derivedWord' }>;
 
-const ZERO = v128.words([0, 0, 0, 0]);
+const ZERO = i32x4.constant(0);
 const isOdd = (x: Code): Code => i32x4.shrS(i32x4.shl(x, 31), 31);
 /** Bits of a byte offset into the table of 2¹⁶ floats. */
 const OFFSET_BITS = 0x3fffc;
@@ -90,7 +90,7 @@ export function createRandom(nest: Nest, value: ValueEmitter, normalTable: numbe
     const operands = [...key.map((w) => value(w, 'uint')), value(data, 'int'), nest.indices(word)];
     return nest.each(operands, ([k0, k1, d, which]) => {
       const own = [define('v128', k0 as Code), define('v128', k1 as Code)] as const;
-      const first = v128.words([purpose, purpose, purpose, purpose]);
+      const first = i32x4.constant(purpose);
       const [x, y] = single({ schedule: keySchedule(own, writer), counter: [first, d as Code] });
       return v128.choose(isOdd(which as Code), get(y), get(x));
     });

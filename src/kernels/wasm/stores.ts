@@ -2,13 +2,13 @@
 import type { DType } from '../../autodiff/index.js';
 import { isHalf } from '../../autodiff/index.js';
 import type { Code } from './encoding.js';
-import { get, i32, v128, when } from './instructions.js';
+import { get, i32, i32x4, v128, when } from './instructions.js';
 import { bytesOf } from './loads.js';
 import type { Lanes, VectorVariable } from './nest.js';
 import type { Local, Writer } from './writer.js';
 
 const asStored = (x: Code, dtype: DType): Code =>
-  dtype === 'bool' ? v128.and(x, v128.words([1, 1, 1, 1])) : x;
+  dtype === 'bool' ? v128.and(x, i32x4.constant(1)) : x;
 
 const storeLane = (address: Code, x: Code, lane: number, dtype: DType, offset: number): Code =>
   isHalf(dtype) ? v128.store16(address, x, lane, offset) : v128.storeLane(address, x, lane, offset);

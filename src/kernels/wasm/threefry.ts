@@ -25,10 +25,7 @@ export interface Stream {
 export const keySchedule = ([k0, k1]: WordPair, writer: Writer): readonly Local[] => [
   k0,
   k1,
-  writer.define(
-    'v128',
-    v128.xor(v128.xor(get(k0), get(k1)), v128.words([PARITY, PARITY, PARITY, PARITY])),
-  ),
+  writer.define('v128', v128.xor(v128.xor(get(k0), get(k1)), i32x4.constant(PARITY))),
 ];
 
 const rotateLeft = (x: Code, bits: number): Code =>
@@ -51,7 +48,7 @@ export function threefry(streams: readonly Stream[], writer: Writer): readonly W
       for (const [x0, x1] of blocks) assign(x1, v128.xor(rotateLeft(get(x1), bits), get(x0)));
     }
     const next = group + 1;
-    const added = v128.words([next, next, next, next]);
+    const added = i32x4.constant(next);
     blocks.forEach(([x0, x1], i) => {
       const stream = streams[i] as Stream;
       assign(x0, i32x4.add(get(x0), part(stream, next)));

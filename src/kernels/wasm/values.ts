@@ -130,7 +130,7 @@ export function createValues(context: ValueContext): Values {
   const mask = ({ at, low, high, step }: Condition): Lanes[] => {
     const [least, greatest] = bounds(at);
     const tests: Lanes[] = [];
-    const splat = (n: number): Code => v128.words([n, n, n, n]);
+    const splat = i32x4.constant;
     const index = () => nest.indices(at);
     if (least < low) tests.push(each([index()], ([x]) => i32x4.geS(x as Code, splat(low))));
     if (greatest >= high) tests.push(each([index()], ([x]) => i32x4.ltS(x as Code, splat(high))));
@@ -158,7 +158,7 @@ export function createValues(context: ValueContext): Values {
 
 function constant(value: number, dtype: DType): Code {
   if (dtype === 'float') return f32x4.splat(value);
-  if (isHalf(dtype)) return v128.words([0, 0, 0, 0].map(() => halfBits(value, dtype)));
+  if (isHalf(dtype)) return i32x4.constant(halfBits(value, dtype));
   const word = dtype === 'bool' ? (value !== 0 ? -1 : 0) : value;
-  return v128.words([word, word, word, word]);
+  return i32x4.constant(word);
 }

@@ -1,7 +1,7 @@
 /** From a block of scores in scratch memory to weights: row by row, eight columns at a time. */
 import type { Code } from '../encoding.js';
-import { f32x4, get, i32, i32x4, set, v128 } from '../instructions.js';
-import type { MathScope } from '../math.js';
+import { f32x4, get, i32, set, v128 } from '../instructions.js';
+import { boundedExp } from '../math.js';
 import type { Local, Writer } from '../writer.js';
 import { lanesBelow, panelOver } from './packing.js';
 import { loopOver, PANEL, placed, roundUp, type Stage } from './stage.js';
@@ -11,28 +11,6 @@ import { type Panels, panelsOf } from './tile.js';
 const MASKED = -1e9;
 
 const { splat } = f32x4;
-
-/** Coefficients of (eʳ − 1 − r) / r²: Moshier, Cephes mathematical library, `expf`. */
-const SERIES = [
-  0.50000001201, 0.16666665459, 0.041665795894, 8.3334519073e-3, 1.3981999507e-3, 1.98756915e-4,
-];
-/** 1.5 · 2²³: what is added to it is rounded to whole numbers, which stand in the lowest bits. */
-const ROUNDING = 12582912;
-
-/**
- * eˣ for differences of scores: at most about 0. Below −87 it is e⁻⁸⁷ (10⁻³⁸), above 88 it is e⁸⁸,
- * which saves half of the work of an exponential that is right everywhere.
- */
-function expOf(given: Code, { keep, madd }: MathScope): Code {
-  const x = keep(f32x4.lesser(f32x4.greater(given, splat(-87)), splat(88)));
-  const shifted = keep(madd(x, splat(Math.LOG2E), splat(ROUNDING)));
-  const n = keep(f32x4.sub(shifted, splat(ROUNDING)));
-  const r = keep(madd(n, splat(2.12194440054e-4), madd(n, splat(-0.693359375), x)));
-  const series = SERIES.map(splat).reduceRight((inner, c) => madd(inner, r, c));
-  const p = f32x4.add(madd(f32x4.mul(r, r), series, r), splat(1));
-  const power = i32x4.add(i32x4.shl(shifted, 23), splat(1));
-  return f32x4.mul(p, power);
-}
 
 /** Joins the lanes of vectors with an operation; the result in all lanes. */
 function joinLanes(
@@ -129,7 +107,7 @@ const masked = (scores: Code, seen: Code | undefined): Code =>
 
 /** A vector's weights e^(score − shift), 0 where masked: with a mask a query may see nothing. */
 const weightOf = ({ scope }: Stage, score: Local, shift: Local, all: boolean): Code => {
-  const weight = expOf(f32x4.sub(get(score), get(shift)), scope);
+  const weight = boundedExp(f32x4.sub(get(score), get(shift)), scope);
   return all ? weight : v128.and(weight, f32x4.ne(get(score), splat(MASKED)));
 };
 
