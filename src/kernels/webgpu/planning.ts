@@ -33,6 +33,7 @@ export const tileLimits = ({ device, software }: GpuDevice, lanes?: number) => (
   lanes: Math.min(
     lanes ?? (software ? LANES_IN_SOFTWARE : Number.POSITIVE_INFINITY),
     device.limits.maxComputeInvocationsPerWorkgroup,
+    device.limits.maxComputeWorkgroupSizeX,
   ),
   workgroupBytes: device.limits.maxComputeWorkgroupStorageSize,
 });
@@ -45,10 +46,11 @@ export async function planFor(
 ): Promise<Planned> {
   const limits = tileLimits(gpu, lanes);
   const { matrixUnit } = gpu;
-  const options: StepOptions = { layout, limits, precision, matrixUnit, choose };
+  const bindings = gpu.device.limits.maxStorageBuffersPerShaderStage;
+  const options: StepOptions = { layout, limits, bindings, precision, matrixUnit, choose };
   const fusion = {
     // One binding is the result's, one the table's.
-    maxReads: Math.min(MOST_READS, gpu.device.limits.maxStorageBuffersPerShaderStage - 2),
+    maxReads: Math.min(MOST_READS, bindings - 2),
     operandCost: OPERAND_COST,
   };
   const fused = planTape(tape, { ...fusion, fused: new Set(['attention', 'attentionBackward']) });

@@ -30,6 +30,8 @@ export type ChooseTiling = (shape: ProductShape, tilings: readonly Tiling[]) => 
 export interface StepOptions {
   readonly layout: ArrayLayout;
   readonly limits: TileLimits;
+  /** Most bindings of a kernel. */
+  readonly bindings: number;
   /** How tiles of products are held. */
   readonly precision: 'f32' | 'f16';
   /** Matrix units for products in float16, where the device has some. */
@@ -132,10 +134,10 @@ function launchesOf(
   ];
 }
 
-/** The launches of attention; `undefined` where its lines are too long for a workgroup's memory. */
+/** The launches of attention; `undefined` where its lines or its operands are too many for the device. */
 function attentionLaunches(
   kernel: AttentionKernel,
-  { layout, limits }: StepOptions,
+  { layout, limits, bindings }: StepOptions,
 ): readonly Step[] | undefined {
   if (outputsOf(kernel).every((v) => sizeOf(v.shape) === 0)) return [];
   const codes =
@@ -146,7 +148,7 @@ function attentionLaunches(
   const { flops, bytes } = kernelCost(kernel);
   const outputs = (code: KernelCode) =>
     code.outputs.map((v) => `b${v.id}: ${showAval(v)}`).join(', ');
-  return codes?.every((c) => c !== undefined)
+  return codes?.every((c) => c !== undefined && c.written + c.read <= bindings)
     ? codes.map((code) => ({
         name: `${outputs(code as KernelCode)} <- ${kernel.kind}`,
         code: code as KernelCode,

@@ -62,6 +62,7 @@ export const pitchOf = (t: Tile): number => t.depth / 4 + 1;
 /** Bytes of workgroup memory that a tile takes for one product. */
 export const tileBytes = (t: Tile): number => 16 * (t.rows + t.columns) * pitchOf(t);
 
+/** What a workgroup of the device can have. */
 export interface TileLimits {
   readonly lanes: number;
   readonly workgroupBytes: number;

@@ -20,7 +20,7 @@ import {
   type Value,
 } from '../../../src/autodiff/index.js';
 import { type Backend, webgpuBackend } from '../../../src/kernels/index.js';
-import { TILES, type Tiling } from '../../../src/kernels/webgpu/tiles.js';
+import { lanesOf, TILES, type Tile, type Tiling } from '../../../src/kernels/webgpu/tiles.js';
 import { webgpuIsRequired, webgpuMissing } from '../../support/backends.js';
 import { generator, uniformArray } from '../../support/draw.js';
 import { checkTape } from '../checking.js';
@@ -54,16 +54,15 @@ type Program = (...xs: Value[]) => unknown;
     expect(chosen).toBeGreaterThan(0);
   };
 
-  test.each(
-    TILES.slice(0, -1)
-      .concat(TILES.slice(-1))
-      .flatMap((tile) => [1, 3].map((parts) => [`${Object.values(tile)}`, parts, tile] as const)),
-  )('tile %s in %i parts', async (_, parts, tile) => {
-    const tiling = { tile, parts };
-    await check(tiling, matmul, array(1, 70, 37), array(2, 37, 45));
-    // More than one tile each way, sums that fill whole tiles.
-    await check(tiling, matmul, array(3, 140, 64), array(4, 64, 132));
-  });
+  const named = (tiles: readonly Tile[]) => tiles.map((t) => [`${Object.values(t)}`, t] as const);
+  test.each(named(TILES))('tile %s, sums that do not fill whole tiles', (_, tile) =>
+    check({ tile, parts: 1 }, matmul, array(1, 70, 37), array(2, 37, 45)),
+  );
+  // A software adapter takes seconds to compile a large workgroup.
+  test.each(named(TILES.filter((t) => lanesOf(t) <= 64)))(
+    'tile %s, several tiles each way, in parts',
+    (_, tile) => check({ tile, parts: 3 }, matmul, array(3, 140, 64), array(4, 64, 132)),
+  );
 
   const orders: readonly (readonly [string, readonly number[], readonly number[], DotParams])[] = [
     ['rows · columns', [20, 30], [30, 40], { contract: [[1], [0]], batch: [[], []] }],

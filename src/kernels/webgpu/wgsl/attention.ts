@@ -11,20 +11,16 @@ import { sizeOfLoops } from '../products.js';
 import type { TileLimits } from '../tiles.js';
 import {
   type AttentionContext,
-  addWeighted,
   type Block,
   blockFor,
   blockProducts,
   type LineTile,
   lanesOfBlock,
   scoreFunction,
-  storeSums,
-  sumLanes,
-  sumShare,
-  sumVariables,
   tileBytes,
   tileDefinitions,
 } from './attentionParts.js';
+import { addWeighted, storeSums, sumLanes, sumShare, sumVariables } from './attentionSums.js';
 import { type ArrayLayout, kernelBindings } from './bindings.js';
 import type { WgslFunction } from './functions.js';
 import { type KernelCode, moduleOf } from './kernel.js';

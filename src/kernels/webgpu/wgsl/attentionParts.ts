@@ -10,6 +10,7 @@ import { sizeOfLoops } from '../products.js';
 import { loopsFrom, loopsInGroup, substitute } from '../substitute.js';
 import type { TileLimits } from '../tiles.js';
 import type { KernelBindings } from './bindings.js';
+import { fourTerms } from './fourTerms.js';
 import type { WgslFunction } from './functions.js';
 import { valuePrinter } from './values.js';
 import { writeFunction } from './writer.js';
@@ -48,7 +49,7 @@ export function blockFor(
 /** Each invocation computes two by two scores. */
 export const lanesOfBlock = ({ lines, partners }: Block): number => (lines * partners) / 4;
 
-const quartersOf = (axis: LoopVariable): number => Math.ceil(axis.size / 4);
+export const quartersOf = (axis: LoopVariable): number => Math.ceil(axis.size / 4);
 /** Vectors of a line of a tile; odd, so that lines begin in different banks. */
 export const pitchOf = (axis: LoopVariable): number =>
   quartersOf(axis) + 1 - (quartersOf(axis) % 2);
@@ -101,13 +102,12 @@ export function tileDefinitions(
           ]),
         ),
       );
-      const printer = valuePrinter({ writer, bindings }, bodies);
-      const values = bodies.map((body, nth) => {
-        const value = writer.local(printer.value(body, 'f32'));
-        return axis.size % 4 === 0 || nth < axis.size % 4
+      const [four = []] = fourTerms([bodies], writer, bindings);
+      const values = four.map((value, nth) =>
+        axis.size % 4 === 0 || nth < axis.size % 4
           ? value
-          : `select(0.0, ${value}, quarter < ${Math.floor(axis.size / 4)})`;
-      });
+          : `select(0.0, ${value}, quarter < ${Math.floor(axis.size / 4)})`,
+      );
       writer.line(`return vec4f(${values.join(', ')});`);
     },
   );
@@ -206,103 +206,5 @@ export function rowFunction(
       ]),
     );
     writer.line(`return ${valuePrinter({ writer, bindings }, [body]).value(body, 'f32')};`);
-  });
-}
-
-/** How the sums along a line are shared: each invocation holds some vectors of some lines. */
-export interface SumShare {
-  readonly lineLanes: number;
-  readonly linesEach: number;
-  readonly axisLanes: number;
-  readonly quartersEach: number;
-  readonly quarters: number;
-}
-
-export function sumShare(axis: LoopVariable, block: Block): SumShare {
-  const lanes = lanesOfBlock(block);
-  const quarters = quartersOf(axis);
-  const wanted = 2 ** Math.floor(Math.log2(Math.min(16, quarters)));
-  const axisLanes = Math.min(lanes, Math.max(wanted, lanes / block.lines));
-  const lineLanes = lanes / axisLanes;
-  return {
-    lineLanes,
-    linesEach: block.lines / lineLanes,
-    axisLanes,
-    quartersEach: Math.ceil(quarters / axisLanes),
-    quarters,
-  };
-}
-
-const places = ({ linesEach, quartersEach }: SumShare) =>
-  range(linesEach).flatMap((i) => range(quartersEach).map((j) => ({ i, j })));
-
-export const sumVariables = (name: string, share: SumShare): readonly string[] =>
-  places(share).map(({ i, j }) => `var ${name}${i}_${j} = vec4f();`);
-
-/** The lanes by which sums are shared, as `sum…Line` and `sum…At` of a name. */
-export const sumLanes = (name: string, { axisLanes }: SumShare): readonly string[] => [
-  `let ${name}Line = lane / ${axisLanes}u;`,
-  `let ${name}At = lane % ${axisLanes}u;`,
-];
-
-/** sums[line] += Σ over partners of weights[line][partner] · tile[partner]. */
-export function addWeighted(
-  name: string,
-  weights: string,
-  tile: LineTile,
-  share: SumShare,
-  { block }: AttentionContext,
-): readonly string[] {
-  const pitch = pitchOf(tile.axis);
-  return [
-    `for (var partner = 0u; partner < ${block.partners}u; partner++) {`,
-    ...range(share.linesEach).map(
-      (i) =>
-        `  let w${i} = ${weights}[(${name}Line + ${i * share.lineLanes}u) * ${block.partners + 1}u + partner];`,
-    ),
-    ...range(share.quartersEach).flatMap((j) => [
-      // Vectors beyond the last are some other line's: they are summed up in vain, and not stored.
-      `  let x${j} = ${tile.name}Tile[partner * ${pitch}u + min(${name}At + ${j * share.axisLanes}u, ${share.quarters - 1}u)];`,
-      ...range(share.linesEach).map((i) => `  ${name}${i}_${j} += w${i} * x${j};`),
-    ]),
-    '}',
-  ];
-}
-
-/** Stores sums, each line times a factor, row-major into an output of `lines` × `axis` by batch. */
-export function storeSums(
-  name: string,
-  share: SumShare,
-  {
-    lineAxis,
-    axis,
-    output,
-    factor,
-  }: {
-    readonly lineAxis: LoopVariable;
-    readonly axis: LoopVariable;
-    readonly output: number;
-    /** Of the line's number in the block. */
-    readonly factor: (line: string) => string;
-  },
-  { bindings }: AttentionContext,
-): readonly string[] {
-  return places(share).flatMap(({ i, j }) => {
-    const quarter = `${name}At + ${j * share.axisLanes}u`;
-    return [
-      '{',
-      `  let line = ${name}Line + ${i * share.lineLanes}u;`,
-      `  let row = firstLine + i32(line);`,
-      `  let at = i32(${quarter}) * 4;`,
-      `  if (row < ${lineAxis.size}) {`,
-      `    let x = ${name}${i}_${j} * ${factor('line')};`,
-      `    let to = (batch * ${lineAxis.size} + row) * ${axis.size} + at;`,
-      ...range(4).map(
-        (c) =>
-          `    if (at + ${c} < ${axis.size}) { ${bindings.store(c === 0 ? 'to' : `to + ${c}`, `x[${c}]`, output)} }`,
-      ),
-      '  }',
-      '}',
-    ];
   });
 }

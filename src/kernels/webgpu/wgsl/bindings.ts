@@ -28,6 +28,15 @@ export interface KernelBindings {
   /** Declarations, in order of binding: pieces of the outputs, of what is read, then the table. */
   readonly declarations: () => readonly string[];
   readonly element: (writer: Writer, buffer: Var, index: string) => string;
+  /**
+   * Four neighbouring elements from an index that is a multiple of 4, as text of each; `undefined` where
+   * the array is not held in one buffer, or its elements are read one by one elsewhere in the kernel.
+   */
+  readonly fourElements: (
+    writer: Writer,
+    buffer: Var,
+    quarter: string,
+  ) => readonly string[] | undefined;
   /** A statement that stores a value at an index of an output. */
   readonly store: (index: string, value: string, output?: number) => string;
   readonly normal: (index: string) => string;
@@ -51,6 +60,9 @@ export function kernelBindings(
   const names = new Map(reads.map((v, i) => [v.id, `b${i}`]));
   const results = outputs.map((_, i) => (outputs.length === 1 ? 'result' : `result${i}`));
   let usesTable = false;
+  // Buffers that are declared as vectors, and those that are not.
+  const wide = new Set<number>();
+  const narrow = new Set<number>();
   const accessors = new Map<string, string>();
 
   const ofWord = (
@@ -69,7 +81,14 @@ export function kernelBindings(
   const element = (writer: Writer, v: Var, index: string): string => {
     const name = names.get(v.id) as string;
     const count = pieces(v);
-    if (count === 1) return ofWord(writer, v.dtype, (i) => `${name}[${i}]`, index);
+    if (count === 1) {
+      if (wide.has(v.id)) {
+        const at = writer.local(index);
+        return ofWord(writer, v.dtype, () => `${name}[${at} >> 2u][${at} & 3]`, index);
+      }
+      narrow.add(v.id);
+      return ofWord(writer, v.dtype, (i) => `${name}[${i}]`, index);
+    }
     accessors.set(
       name,
       [
@@ -82,6 +101,22 @@ export function kernelBindings(
       ].join('\n'),
     );
     return ofWord(writer, v.dtype, (i) => `${name}At(${i})`, index);
+  };
+
+  const fourElements = (writer: Writer, v: Var, quarter: string) => {
+    const name = names.get(v.id) as string;
+    if (pieces(v) !== 1) return undefined;
+    if (isHalf(v.dtype)) {
+      // Two words hold four numbers.
+      const widen = writer.call(v.dtype === 'bfloat16' ? 'widenBfloat16' : 'widenFloat16');
+      const first = writer.local(`(${quarter}) * 2`);
+      narrow.add(v.id);
+      return range(4).map((i) => `${widen}(${name}[${first} + ${i >> 1}], ${i & 1})`);
+    }
+    if (v.dtype !== 'float' || narrow.has(v.id)) return undefined;
+    wide.add(v.id);
+    const four = writer.local(`${name}[${quarter}]`);
+    return range(4).map((i) => `${four}[${i}]`);
   };
 
   const store = (index: string, value: string, output = 0): string => {
@@ -100,9 +135,9 @@ export function kernelBindings(
 
   const declare = (v: Var, name: string, access: string): readonly string[] => {
     const count = pieces(v);
+    const element = access === 'read' && wide.has(v.id) ? 'vec4f' : stored(v.dtype);
     return range(count).map(
-      (p) =>
-        `var<storage, ${access}> ${count === 1 ? name : `${name}_${p}`}: array<${stored(v.dtype)}>;`,
+      (p) => `var<storage, ${access}> ${count === 1 ? name : `${name}_${p}`}: array<${element}>;`,
     );
   };
   const count = (vs: readonly Var[]) => vs.reduce((n, v) => n + pieces(v), 0);
@@ -116,6 +151,7 @@ export function kernelBindings(
       ...accessors.values(),
     ],
     element,
+    fourElements,
     store,
     normal: (index) => {
       usesTable = true;

@@ -9,8 +9,8 @@ import { accessOf, type ProductPlan, type ProductSum, sizeOfLoops } from '../pro
 import { loopsFrom, loopsInGroup, substitute } from '../substitute.js';
 import type { Tiling } from '../tiles.js';
 import type { KernelBindings } from './bindings.js';
+import { fourTerms } from './fourTerms.js';
 import type { WgslFunction } from './functions.js';
-import { valuePrinter } from './values.js';
 import { indent, writeFunction } from './writer.js';
 
 /** How a tile lies in workgroup memory: lines one after another, along a line the terms. */
@@ -100,15 +100,13 @@ export function copyFunctions(
           ),
         ),
       );
-      const printer = valuePrinter({ writer, bindings }, bodies.flat());
-      bodies.forEach((four, neighbour) => {
-        const values = four.map((body, nth) => {
-          const value = writer.local(printer.value(body, 'f32'));
-          // Beyond the last term nothing may be added, whatever was read.
-          return terms % 4 === 0 || nth < terms % 4
+      fourTerms(bodies, writer, bindings).forEach((four, neighbour) => {
+        // Beyond the last term nothing may be added, whatever was read.
+        const values = four.map((value, nth) =>
+          terms % 4 === 0 || nth < terms % 4
             ? value
-            : `select(0.0, ${value}, quarter < ${Math.floor(terms / 4)})`;
-        });
+            : `select(0.0, ${value}, quarter < ${Math.floor(terms / 4)})`,
+        );
         const place = neighbour === 0 ? 'place' : `place + ${neighbour * memory.pitch}u`;
         writer.line(storeFour(side.name, place, `vec4f(${values.join(', ')})`, memory.element));
       });
