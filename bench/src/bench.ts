@@ -94,12 +94,7 @@ async function measurePeaks({ gpu, quick }: Effort, threads: number): Promise<Fo
 }
 
 /** All tasks in the order in which they run. */
-function tasksOf(
-  effort: Effort,
-  threads: number,
-  cases: readonly Case[],
-  { subject }: Catalogue,
-): readonly Task[] {
+function tasksOf(effort: Effort, cases: readonly Case[], { subject }: Catalogue): readonly Task[] {
   const timing = effort.quick ? QUICK : TIMING;
   return [
     ...cases.map((one) => ({
@@ -118,44 +113,19 @@ function tasksOf(
       peers: false,
       run: () => measureGrowth(series, subject.launch, timing),
     })),
-    { work: 'peak', peers: false, run: () => measurePeaks(effort, threads) },
+    // The limits of the machine alone: every run measures them anyway.
+    { work: 'peak', peers: false, run: async () => ({}) },
   ];
 }
 
-/**
- * Runs what the options select.
- * @throws Error when they select nothing, or flatlora itself does not start.
- */
-export async function runBench(options: BenchOptions): Promise<Results> {
-  const { quick, gpu, only } = options;
-  const effort: Effort = { quick, gpu };
-  const threads = options.threads ?? os.availableParallelism();
-  const engines = catalogue({ ...options, threads });
-  const cases = casesOf(effort);
-  const all = tasksOf(effort, threads, cases, engines);
-  // The limits are measured at both ends of every run: fractions are taken of them.
-  const tasks = all.filter(({ work }) => isSelected(work, only));
-  if (tasks.length === 0) {
-    throw new Error(`--only is ${only}, expected one of ${all.map(({ work }) => work).join(', ')}`);
-  }
-  const before = await measurePeaks(effort, threads);
-  const peers = tasks.some((task) => task.peers) ? engines.peers : [];
-  const session = await openSession({ ...engines, peers });
-  const bar = progressBar(tasks.length);
-  const found: Found[] = [];
-  for (const { work, run } of tasks) {
-    bar.start(work);
-    found.push(work === 'peak' ? {} : await run(session));
-    bar.done();
-  }
-  bar.stop();
-  session.end();
-  const after = await measurePeaks(effort, threads);
-  const missing = [
-    ...missingEverywhere(session.absent),
-    ...found.flatMap((f) => f.missing ?? []),
-    ...(after.missing ?? []),
-  ];
+/** What was found so far, put together. */
+function resultsOf(
+  found: readonly Found[],
+  cases: readonly Case[],
+  { engines, absent }: Session,
+  { threads, quick }: { readonly threads: number; readonly quick: boolean },
+): Results {
+  const missing = [...missingEverywhere(absent), ...found.flatMap((f) => f.missing ?? [])];
   return {
     machine: {
       cpu: os.cpus()[0]?.model.trim() ?? 'unknown processor',
@@ -163,8 +133,8 @@ export async function runBench(options: BenchOptions): Promise<Results> {
       node: process.versions.node,
       platform: `${process.platform} ${process.arch}`,
     },
-    engines: session.engines,
-    peaks: bestOf(before.peaks ?? [], after.peaks ?? []),
+    engines,
+    peaks: found.map((f) => f.peaks ?? []).reduce(bestOf, []),
     works: cases.map(({ work, about, spec }) => ({ work, about, flops: flopsOf(spec) })),
     times: found.flatMap((f) => f.times ?? []),
     rows: found.flatMap((f) => f.rows ?? []),
@@ -178,4 +148,42 @@ export async function runBench(options: BenchOptions): Promise<Results> {
       ...(quick ? ['A quick run: it shows that everything works, not how fast it is.'] : []),
     ],
   };
+}
+
+/**
+ * Runs what the options select.
+ * @param keep is given the results so far after every work, so that a run that is stopped is not lost.
+ * @throws Error when they select nothing, or flatlora itself does not start.
+ */
+export async function runBench(
+  options: BenchOptions,
+  keep: (results: Results) => void,
+): Promise<Results> {
+  const { quick, gpu, only } = options;
+  const effort: Effort = { quick, gpu };
+  const threads = options.threads ?? os.availableParallelism();
+  const engines = catalogue({ ...options, threads });
+  const cases = casesOf(effort);
+  const all = tasksOf(effort, cases, engines);
+  const tasks = all.filter(({ work }) => isSelected(work, only));
+  if (tasks.length === 0) {
+    throw new Error(`--only is ${only}, expected one of ${all.map(({ work }) => work).join(', ')}`);
+  }
+  // The limits are measured at both ends of every run: fractions are taken of the better ones.
+  const found: Found[] = [await measurePeaks(effort, threads)];
+  const peers = tasks.some((task) => task.peers) ? engines.peers : [];
+  const session = await openSession({ ...engines, peers });
+  const soFar = () => resultsOf(found, cases, session, { threads, quick });
+  const bar = progressBar(tasks.length);
+  for (const { work, run } of tasks) {
+    bar.start(work);
+    found.push(await run(session));
+    keep(soFar());
+    bar.done();
+  }
+  bar.stop();
+  session.end();
+  const { peaks = [] } = await measurePeaks(effort, threads);
+  found.push({ peaks });
+  return soFar();
 }

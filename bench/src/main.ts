@@ -4,7 +4,7 @@ import path from 'node:path';
 import { runBench } from './bench.js';
 import { HELP, parseOptions } from './options.js';
 import { benchChart } from './report/chart.js';
-import { resultsText } from './report/results.js';
+import { type Results, resultsText } from './report/results.js';
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
@@ -19,21 +19,21 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(HELP);
     return 0;
   }
-  const results = await runBench(options);
-  console.log(resultsText(results));
   mkdirSync(options.out, { recursive: true });
-  const write = (name: string, text: string) => {
-    const file = path.join(options.out, name);
-    writeFileSync(file, text);
-    return file;
+  const inOut = (name: string) => path.join(options.out, name);
+  /** Writes what there is and gives the files' names. */
+  const keep = (results: Results): readonly string[] => {
+    const files = {
+      [inOut('bench.json')]: json(results),
+      ...(results.rows.length > 0 && { [inOut('bench.svg')]: benchChart(results) }),
+      ...(options.json !== undefined && { [options.json]: json(results.rows) }),
+    };
+    for (const [file, text] of Object.entries(files)) writeFileSync(file, text);
+    return Object.keys(files);
   };
-  const written = [write('bench.json', json(results))];
-  if (results.rows.length > 0) written.push(write('bench.svg', benchChart(results)));
-  if (options.json !== undefined) {
-    writeFileSync(options.json, json(results.rows));
-    written.push(options.json);
-  }
-  console.log(`\nWritten: ${written.join(', ')}`);
+  const results = await runBench(options, keep);
+  console.log(resultsText(results));
+  console.log(`\nWritten: ${keep(results).join(', ')}`);
   return results.missing.some(({ differs }) => differs) ? 1 : 0;
 }
 

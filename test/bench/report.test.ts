@@ -68,6 +68,8 @@ test('the limit is the greatest rate of arithmetic; of two measurements the bett
   expect(limitOf(results.peaks)?.name).toBe('fused');
   const again = results.peaks.map((peak) => ({ ...peak, value: peak.name === 'plain' ? 120 : 1 }));
   expect(bestOf(results.peaks, again).map(({ value }) => value)).toEqual([120, 200, 900]);
+  expect(bestOf(results.peaks, [])).toEqual(results.peaks);
+  expect(bestOf([], again)).toEqual(again);
 });
 
 test('the picture is well-formed and holds every row once', () => {

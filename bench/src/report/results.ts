@@ -49,7 +49,7 @@ export interface Results {
 
 /** Of two measurements of the same limits the better of each. */
 export const bestOf = (first: readonly Peak[], second: readonly Peak[]): readonly Peak[] =>
-  second.map((peak) => {
+  (second.length > 0 ? second : first).map((peak) => {
     const other = first.find(({ name }) => name === peak.name);
     return other !== undefined && other.value > peak.value ? other : peak;
   });
