@@ -3,11 +3,11 @@
  * same sizes at every step, so a buffer that is given back waits for the next of its size class.
  */
 
-/** Four classes to a doubling: at most a quarter of a buffer is unused. */
+/** Four classes to a doubling, whole mebibytes for large buffers: little of a buffer is unused. */
 export function sizeClass(bytes: number, greatest: number): number {
   if (bytes <= 256) return 256;
   const power = 2 ** Math.floor(Math.log2(bytes));
-  const step = Math.max(256, power / 4);
+  const step = Math.min(Math.max(256, power / 4), 2 ** 20);
   return Math.min(greatest, Math.ceil(bytes / step) * step);
 }
 
@@ -22,6 +22,8 @@ export interface BufferPool {
   /** A buffer of at least so many bytes; its contents are anything. */
   readonly acquire: (bytes: number) => PooledBuffer;
   readonly release: (buffer: PooledBuffer) => void;
+  /** Takes these very buffers if all of them wait; else none. */
+  readonly claim: (buffers: readonly PooledBuffer[]) => boolean;
   /** What went wrong while making buffers since the last look; `undefined` where all is well. */
   readonly shortage: () => Promise<string | undefined>;
   /** Whether buffers were made since the last look. */
@@ -36,6 +38,7 @@ export interface BufferPool {
 /** @param greatest the most bytes of one buffer. */
 export function bufferPool(device: GPUDevice, greatest: number, keep: number): BufferPool {
   const waiting = new Map<number, PooledBuffer[]>();
+  const isIdle = new Set<PooledBuffer>();
   const all = new Set<PooledBuffer>();
   let made: Promise<GPUError | null>[] = [];
   let idle = 0;
@@ -47,14 +50,20 @@ export function bufferPool(device: GPUDevice, greatest: number, keep: number): B
   const trim = () => {
     for (const buffers of waiting.values()) buffers.forEach(end);
     waiting.clear();
+    isIdle.clear();
     idle = 0;
+  };
+  /** A buffer that waits no longer. */
+  const taken = (pooled: PooledBuffer) => {
+    isIdle.delete(pooled);
+    idle -= pooled.size;
   };
   return {
     acquire: (bytes) => {
       const size = sizeClass(bytes, greatest);
       const known = waiting.get(size)?.pop();
       if (known !== undefined) {
-        idle -= size;
+        taken(known);
         return known;
       }
       device.pushErrorScope('out-of-memory');
@@ -71,7 +80,19 @@ export function bufferPool(device: GPUDevice, greatest: number, keep: number): B
         return;
       }
       idle += pooled.size;
-      waiting.set(pooled.size, [...(waiting.get(pooled.size) ?? []), pooled]);
+      isIdle.add(pooled);
+      const alike = waiting.get(pooled.size);
+      if (alike === undefined) waiting.set(pooled.size, [pooled]);
+      else alike.push(pooled);
+    },
+    claim: (buffers) => {
+      if (!buffers.every((b) => isIdle.has(b))) return false;
+      for (const pooled of buffers) {
+        const alike = waiting.get(pooled.size) as PooledBuffer[];
+        alike.splice(alike.lastIndexOf(pooled), 1);
+        taken(pooled);
+      }
+      return true;
     },
     grew: () => made.length > 0,
     shortage: async () => {
@@ -83,9 +104,8 @@ export function bufferPool(device: GPUDevice, greatest: number, keep: number): B
     trim,
     idleBytes: () => idle,
     destroy: () => {
+      trim();
       for (const pooled of [...all]) end(pooled);
-      waiting.clear();
-      idle = 0;
     },
   };
 }

@@ -30,6 +30,10 @@ const array = (seed: number, ...shape: number[]): HostArray =>
   uniformArray(generator(seed), shape, -1, 1);
 const present = webgpuMissing === undefined || webgpuIsRequired;
 
+type Patch = Record<string, (...args: never[]) => unknown>;
+const prototypeOf = (name: string): Patch =>
+  (globalThis as unknown as Record<string, { prototype: Patch }>)[name]?.prototype as Patch;
+
 (present ? describe : describe.skip)('arrays of several buffers', () => {
   let backend: Backend;
   beforeAll(async () => {
@@ -90,6 +94,38 @@ const present = webgpuMissing === undefined || webgpuIsRequired;
     expect(data.findIndex((v, i) => v !== 2 * (i % 1000))).toBe(-1);
   });
 
+  test('runs in steady state make no buffers and no bindings anew', async () => {
+    const step = (state: Value, x: Value) => ({
+      state: add(mul(state, 0.9), matmul(x, exp(state))),
+      loss: reduceSum(state),
+    });
+    const program = compile(step, backend, { donate: [0] });
+    const x = array(1, 8, 8);
+    let state: unknown = array(2, 8, 8);
+    const run = async (count: number) => {
+      for (let i = 0; i < count; i++) {
+        const result = await program(state, x);
+        release(backend, result.loss);
+        state = result.state;
+      }
+    };
+    await run(10);
+    const prototype = prototypeOf('GPUDevice');
+    const { createBindGroup, createBuffer } = prototype;
+    let made = 0;
+    for (const [name, original] of Object.entries({ createBindGroup, createBuffer })) {
+      prototype[name] = function (...args) {
+        made += 1;
+        return original?.apply(this, args);
+      };
+    }
+    await run(20);
+    Object.assign(prototype, { createBindGroup, createBuffer });
+    expect(made).toBe(0);
+    release(backend, state);
+    await program.dispose();
+  });
+
   test('each kernel is timed by the clock of the GPU', async () => {
     const program = compile((x: Value, y: Value) => [matmul(x, y), reduceSum(x, 1)], backend);
     const inputs = [array(1, 64, 300), array(2, 300, 64)].map(backend.upload);
@@ -101,10 +137,6 @@ const present = webgpuMissing === undefined || webgpuIsRequired;
     expect({ ...backend.memory(), peakBytes: 0 }).toEqual({ ...before, peakBytes: 0 });
   });
 });
-
-type Patch = Record<string, (...args: never[]) => unknown>;
-const prototypeOf = (name: string): Patch =>
-  (globalThis as unknown as Record<string, { prototype: Patch }>)[name]?.prototype as Patch;
 
 /** The device that a backend opens. */
 async function opened(): Promise<{ backend: Backend; device: GPUDevice }> {
