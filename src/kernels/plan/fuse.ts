@@ -199,7 +199,9 @@ export function storedVariables(
   for (const { primitive, inputs } of tape.equations) {
     if (primitive.name !== 'gather') continue;
     const rows = throughReshapes(inputs[0] as Var, definitions);
-    if (definitions.has(rows.id)) stored.add(rows.id);
+    const source = definitions.get(rows.id)?.primitive.name;
+    // Constants are there anyway; a kernel would copy one onto itself.
+    if (source !== undefined && source !== 'constant') stored.add(rows.id);
   }
   const visit = (equation: Equation): void => {
     const { primitive, inputs, outputs: results } = equation;
