@@ -25,7 +25,7 @@ const FULL: Effort = {
   testStride: 1,
   corruptedStride: 2,
   probe: 50,
-  samples: 8,
+  samples: 128,
   lanczosIterations: 12,
   points: 11,
   measure: true,
@@ -35,7 +35,7 @@ const QUICK: Effort = {
   steps: 30,
   testStride: 3,
   corruptedStride: 10,
-  samples: 4,
+  samples: 16,
   lanczosIterations: 3,
   points: 5,
 };
