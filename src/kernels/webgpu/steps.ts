@@ -2,7 +2,7 @@
 import { showAval, sizeOf, type Var } from '../../autodiff/index.js';
 import type { AttentionKernel } from '../plan/attention.js';
 import { kernelCost } from '../plan/cost.js';
-import { buffersOf, type Expression, type Kernel } from '../plan/expression.js';
+import { buffersOf, type Expression, type Kernel, nodesOf } from '../plan/expression.js';
 import { joint } from '../plan/lower.js';
 import { type AnyKernel, outputsOf, type Plan } from '../plan/plan.js';
 import { fixed, type LoopVariable, ofAtom, plus, times } from '../plan/position.js';
@@ -39,12 +39,19 @@ export interface StepOptions {
   readonly choose: ChooseTiling;
 }
 
+const drawsNoise = (operand: Expression): boolean =>
+  nodesOf(operand).some((e) => e.kind === 'randomWord');
+
 export const shapeOf = ({ batch, rows, columns, sums }: ProductPlan): ProductShape => ({
   batch: sizeOfLoops(batch),
   rows: sizeOfLoops(rows),
   columns: sizeOfLoops(columns),
   terms: Math.max(...sums.map((s) => sizeOfLoops(s.contracted))),
   products: sums.length,
+  noise: {
+    left: sums.some((s) => drawsNoise(s.lhs)),
+    right: sums.some((s) => drawsNoise(s.rhs)),
+  },
 });
 
 /** The shapes of the products of a plan that are worth tiles. */

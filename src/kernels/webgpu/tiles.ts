@@ -27,6 +27,8 @@ export interface ProductShape {
   readonly terms: number;
   /** Sums that one kernel takes together. */
   readonly products: number;
+  /** Whether random numbers are drawn while an operand is copied. */
+  readonly noise: { readonly left: boolean; readonly right: boolean };
 }
 
 const tile = (
@@ -40,6 +42,9 @@ const tile = (
 /** From square to skinny: rank-8 adapters make products of eight rows or columns. */
 export const TILES: readonly Tile[] = [
   tile(128, 128, 8, 8, 16),
+  // Noise along the short side is drawn for many lines of the other.
+  tile(256, 64, 8, 8, 16),
+  tile(64, 256, 8, 8, 16),
   tile(128, 64, 8, 4, 16),
   tile(64, 128, 4, 8, 16),
   tile(64, 64, 4, 4, 16),
@@ -84,16 +89,19 @@ const BUSY = 128;
 const SHORTEST_PART = 128;
 const MOST_PARTS = 32;
 
-/** About how long a tiling takes: sums of the busiest processor, dearer where registers hold few. */
-function score({ batch, rows, columns, terms }: ProductShape, { tile: t, parts }: Tiling): number {
+/** What copying an element costs, in multiplications; a normal number takes half a Threefry block. */
+const COPY = 2;
+const NOISE = 80;
+
+/** About how long a tiling takes: multiplications of the busiest processor, and what goes with them. */
+function score(shape: ProductShape, { tile: t, parts }: Tiling): number {
+  const { batch, rows, columns, terms, noise } = shape;
   const tiles = batch * Math.ceil(rows / t.rows) * Math.ceil(columns / t.columns) * parts;
   const rounds = Math.max(1, tiles / BUSY);
-  const perTile =
-    Math.ceil(terms / parts / t.depth) *
-    t.depth *
-    t.rows *
-    t.columns *
-    (1 + 1.5 * (1 / t.rowsEach + 1 / t.columnsEach));
+  // Reads of workgroup memory are shared by the outputs that an invocation holds.
+  const multiplying = t.rows * t.columns * (1 + 1.5 * (1 / t.rowsEach + 1 / t.columnsEach));
+  const copying = t.rows * (noise.left ? NOISE : COPY) + t.columns * (noise.right ? NOISE : COPY);
+  const perTile = Math.ceil(terms / parts / t.depth) * t.depth * (multiplying + copying);
   // Parts are written, read and added up in a launch of their own.
   const joining = parts === 1 ? 0 : 20_000 + (8 * parts * batch * rows * columns) / BUSY;
   return rounds * perTile + joining;

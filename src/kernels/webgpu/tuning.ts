@@ -4,8 +4,8 @@
  * once for each class of shapes, and the quickest is remembered.
  */
 import { range, sizeOf, type Var } from '../../autodiff/index.js';
-import type { Expression, Kernel } from '../plan/expression.js';
-import { type LoopVariable, ofAtom, plus, times } from '../plan/position.js';
+import { type Expression, type Kernel, number } from '../plan/expression.js';
+import { type LoopVariable, ofAtom, type Position, plus, times } from '../plan/position.js';
 import { dispatchOf, type Launch, submit, timeLaunches } from './launch.js';
 import { acquireArray } from './memory.js';
 import { productPlanOf } from './products.js';
@@ -43,19 +43,27 @@ const LAUNCHES = 4;
 const powerOf = (size: number): number => Math.min(LARGEST_SIZE, 2 ** Math.round(Math.log2(size)));
 
 /** The shape that stands for a class: sizes as powers of two. */
-const classOf = ({ batch, rows, columns, terms, products }: ProductShape): ProductShape => ({
+const classOf = ({ batch, rows, columns, terms, ...same }: ProductShape): ProductShape => ({
+  ...same,
   batch: Math.min(16, powerOf(batch)),
   rows: powerOf(rows),
   columns: powerOf(columns),
   terms: powerOf(terms),
-  products,
 });
+
+const nameOf = ({ batch, rows, columns, terms, products, noise }: ProductShape): string =>
+  [
+    [batch, rows, columns, terms, products].join('x'),
+    ...(noise.left ? ['left noise'] : []),
+    ...(noise.right ? ['right noise'] : []),
+  ].join(' ');
 
 const workOf = ({ batch, rows, columns, terms, products }: ProductShape): number =>
   batch * rows * columns * terms * products;
 
-/** A plain product of a shape: lhs [products, batch, rows, terms], rhs [products, batch, columns, terms]. */
-export function sampleProduct({ batch, rows, columns, terms, products }: ProductShape): Kernel {
+/** A product of a shape: lhs [products, batch, rows, terms], rhs [products, batch, columns, terms]. */
+export function sampleProduct(shape: ProductShape): Kernel {
+  const { batch, rows, columns, terms, products, noise } = shape;
   const axis = (name: string, size: number): LoopVariable => ({ kind: 'loop', name, size });
   const [b, i, j] = [axis('b', batch), axis('i', rows), axis('j', columns)];
   const at = (k: LoopVariable, line: LoopVariable, product: number) =>
@@ -79,6 +87,11 @@ export function sampleProduct({ batch, rows, columns, terms, products }: Product
     dtype: 'float',
     from: 'float',
   });
+  const operand = (from: Var, place: Position, noisy: boolean): Expression => {
+    const load: Expression = { kind: 'load', buffer: from, at: place };
+    const word: Expression = { kind: 'randomWord', key: [number(1), number(2)], at: place };
+    return noisy ? apply('add', [load, apply('bitsToNormal', [word])]) : load;
+  };
   const sums = range(products).map((p): Expression => {
     const k = axis(`k${p}`, terms);
     return {
@@ -86,8 +99,8 @@ export function sampleProduct({ batch, rows, columns, terms, products }: Product
       fold: 'sum',
       loops: [k],
       body: apply('mul', [
-        { kind: 'load', buffer: lhs, at: at(k, i, p) },
-        { kind: 'load', buffer: rhs, at: at(k, j, p) },
+        operand(lhs, at(k, i, p), noise.left),
+        operand(rhs, at(k, j, p), noise.right),
       ]),
     };
   });
@@ -101,7 +114,7 @@ export function sampleProduct({ batch, rows, columns, terms, products }: Product
 
 /** Milliseconds of one run of a tiling on the device. */
 async function measure(
-  { gpu, pool, pipelines, layout }: Machine,
+  { gpu, pool, pipelines, layout, table }: Machine,
   shape: ProductShape,
   tiling: Tiling,
   precision: TileForm,
@@ -122,7 +135,9 @@ async function measure(
     if ((await pool.shortage()) !== undefined) return Number.POSITIVE_INFINITY;
     const bindGroup = device.createBindGroup({
       layout: pipelines.layout(code.written, code.read),
-      entries: arrays.flat().map(({ buffer }, binding) => ({ binding, resource: { buffer } })),
+      entries: [...arrays.flat(), ...(code.usesNormalTable ? table : [])].map(
+        ({ buffer }, binding) => ({ binding, resource: { buffer } }),
+      ),
     });
     const launch: Launch = { pipeline, bindGroup, workgroups: dispatchOf(code.workgroups) };
     const once = async (): Promise<number> => {
@@ -168,7 +183,7 @@ export function createTuner(
 ): Tuner {
   const best = new Map<string, Tiling>();
   const keyOf = (shape: ProductShape) =>
-    `${machine.gpu.description} ${precision} ${Object.values(classOf(shape)).join('x')}`;
+    `${machine.gpu.description} ${precision} ${nameOf(classOf(shape))}`;
   const learn = async (shape: ProductShape): Promise<void> => {
     const key = keyOf(shape);
     if (best.has(key)) return;

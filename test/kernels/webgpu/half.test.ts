@@ -86,7 +86,14 @@ const inputs = [array(200, 70), array(70, 90), array(90)] as const;
     const tile = matrixTile(unit);
     expect(lanesOf(tile)).toBe(4 * unit.subgroup);
     for (const terms of [64, 77]) {
-      const kernel = sampleProduct({ batch: 2, rows: 100, columns: 90, terms, products: 1 });
+      const kernel = sampleProduct({
+        batch: 2,
+        rows: 100,
+        columns: 90,
+        terms,
+        products: 1,
+        noise: { left: false, right: true },
+      });
       const product = productPlanOf(kernel) as ProductPlan;
       for (const parts of [1, 2]) {
         const { source } = printProduct(
