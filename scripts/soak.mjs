@@ -63,6 +63,6 @@ dispose();
 await backend.dispose();
 for (const failure of verdict.failures) console.error(`soak: ${failure}`);
 console.log(
-  `${verdict.steps} steps on ${backend.name}: ${verdict.failures.length === 0 ? 'memory holds' : 'memory does not hold'}`,
+  `${verdict.steps} steps on ${backend.name}: ${verdict.failures.length === 0 ? 'memory holds' : 'not shown that memory holds'}`,
 );
 process.exitCode = verdict.failures.length === 0 ? 0 : 1;

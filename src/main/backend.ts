@@ -15,8 +15,9 @@ export async function chooseBackend(
 }
 
 /**
- * The backend of one worker. Workers are as many as cores, so each computes on one thread: runs side
- * by side wait for nobody, while threads that share a run of this size wait at every kernel.
+ * The backend of one worker. Workers are as many as cores, so each computes on one thread. Threads
+ * that share a step of this small model wait for each other at every kernel: on two cores it took
+ * 9.8 ms on both, and 6.6 ms on one with another run beside it.
  */
 export const openWorkerBackend = async (name: string): Promise<Backend> =>
   reusingPrograms(

@@ -117,7 +117,7 @@ async function run(options: Options, args: readonly string[]): Promise<number> {
   }
   say('timing steps side by side');
   const timing = await timeSteps(METHODS, base, data.train, backend.name, {
-    rounds: options.quick ? 6 : 25,
+    rounds: options.quick ? 20 : 100,
     batchSize: effort.batchSize,
   });
   const { version } = JSON.parse(

@@ -18,10 +18,10 @@ export const HELP = `flatlora: full fine-tuning, LoRA and Flat-LoRA of a vision 
 
   --out DIR        where results go (default: out); a second start goes on where the first stopped
   --seeds N        runs of each method (default: 5, quick: 2)
-  --quick          fewer and shorter runs, under a minute
+  --quick          fewer and shorter runs, about ten seconds on two cores
   --data DIR       a directory with optdigits/ and semeion/ (default: $FLATLORA_DATA)
   --offline        do not try to download the data; draw digits instead
-  --backend NAME   such as gpujs-webasm, gpujs-cpu, gpujs-webgpu (default: the fastest that works)
+  --backend NAME   such as wasm, webgpu, gpujs-webasm (default: the fastest that works)
   --threads N      runs at a time (default: one a core)
   --help           this text
 `;

@@ -1,8 +1,8 @@
 /** What a step of each method costs, measured side by side on an otherwise idle machine. */
 import { foldIn, type HostArray, key, orThrow, treeMap } from '../autodiff/index.js';
 import { compile, type DeviceArray, release } from '../kernels/index.js';
-import { nodeBackendByName } from '../kernels/node.js';
 import { adamW, initialState, takeRows, trainStep } from '../training/index.js';
+import { openWorkerBackend } from './backend.js';
 import { adapterOf, type Method, objective } from './methods.js';
 import { type Batch, type HostWeights, taskLoss, type Weights } from './model.js';
 
@@ -18,7 +18,7 @@ export interface StepTiming {
 export const quantile = (xs: readonly number[], q: number): number =>
   [...xs].sort((a, b) => a - b)[Math.min(xs.length - 1, Math.floor(q * xs.length))] as number;
 
-/** Times one step of every method in turn, `rounds` times over. */
+/** Times one step of every method in turn, `rounds` times over, on a backend as workers have it. */
 export async function timeSteps(
   methods: readonly Method[],
   base: HostWeights,
@@ -26,7 +26,7 @@ export async function timeSteps(
   backendName: string,
   { rounds, batchSize }: { readonly rounds: number; readonly batchSize: number },
 ): Promise<readonly StepTiming[]> {
-  const backend = await nodeBackendByName(backendName);
+  const backend = await openWorkerBackend(backendName);
   const batch = takeRows(
     labelled,
     Array.from({ length: batchSize }, (_, i) => i),
