@@ -125,6 +125,26 @@ function backendOn(gpu: GpuDevice, options: WebgpuOptions): Backend {
     gpu.check();
   };
 
+  /** Waits for the device; what it cannot do because it was lost is told as that. */
+  const typed = async <T>(work: () => Promise<T>): Promise<T> => {
+    gpu.check();
+    try {
+      // Uploads do not wait: whether there was memory for them is known only now.
+      const shortage = pool.grew() ? await pool.shortage() : undefined;
+      if (shortage === undefined) return await work();
+      throw new FlatloraError(
+        'memory',
+        `${NAME}: the device is out of memory for an array that was uploaded (${shortage.split('\n')[0]})`,
+      );
+    } catch (cause) {
+      if (cause instanceof FlatloraError) throw cause;
+      // The loss is told apart from its consequences, which may come first.
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      gpu.check();
+      throw new FlatloraError('backend', `${NAME}: ${String(cause).split('\n')[0]}`, { cause });
+    }
+  };
+
   const compile = async (tape: Tape): Promise<Executable> => {
     requireReady();
     const { plan, steps } = await planFor(tape, gpu, {
@@ -135,7 +155,7 @@ function backendOn(gpu: GpuDevice, options: WebgpuOptions): Backend {
       prepare: tuner?.prepare ?? (async () => undefined),
     });
     for (const v of [...plan.inputs, ...plan.kernels.flatMap(outputsOf)]) requireFitting(v);
-    const program = await buildProgram(machine, plan, steps);
+    const program = await typed(() => buildProgram(machine, plan, steps));
     gpu.check();
     live.count(program.constantCount, program.constantBytes);
     let ended = false;
@@ -144,8 +164,7 @@ function backendOn(gpu: GpuDevice, options: WebgpuOptions): Backend {
         if (ended) throw new FlatloraError('backend', `${NAME}: the program was disposed before`);
         requireSignature(NAME, plan.inputs, inputs);
         const handles = inputs.map(live.handleOf);
-        gpu.check();
-        const { outputs, consumed, extraBytes } = await program.run(handles, donated);
+        const { outputs, consumed, extraBytes } = await typed(() => program.run(handles, donated));
         live.reach(extraBytes);
         inputs.forEach((x, i) => {
           if (consumed.has(i)) live.forget(x);
@@ -162,7 +181,8 @@ function backendOn(gpu: GpuDevice, options: WebgpuOptions): Backend {
         profile: async (inputs: readonly DeviceArray[], repeats = 5) => {
           if (ended) throw new FlatloraError('backend', `${NAME}: the program was disposed before`);
           requireSignature(NAME, plan.inputs, inputs);
-          const times = await program.time(inputs.map(live.handleOf), repeats);
+          const handles = inputs.map(live.handleOf);
+          const times = await typed(() => program.time(handles, repeats));
           gpu.check();
           const [names, costs] = [steps.map((s) => s.name), steps.map((s) => s.cost)];
           return kernelTimes(names, costs, times);
@@ -198,8 +218,7 @@ function backendOn(gpu: GpuDevice, options: WebgpuOptions): Backend {
     },
     download: async (array) => {
       const handle = live.handleOf(array);
-      gpu.check();
-      const bytes = await readArray(device, handle, arrayBytes(array), layout);
+      const bytes = await typed(() => readArray(device, handle, arrayBytes(array), layout));
       gpu.check();
       return hostOf(array, bytes);
     },
@@ -209,7 +228,8 @@ function backendOn(gpu: GpuDevice, options: WebgpuOptions): Backend {
       if (disposed) return;
       disposed = true;
       live.close();
-      await device.queue.onSubmittedWorkDone();
+      // On a lost device there is nothing to wait for.
+      await device.queue.onSubmittedWorkDone().catch(() => undefined);
       pool.destroy();
       gpu.destroy();
     },

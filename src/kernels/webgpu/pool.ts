@@ -40,7 +40,7 @@ export function bufferPool(device: GPUDevice, greatest: number, keep: number): B
   const waiting = new Map<number, PooledBuffer[]>();
   const isIdle = new Set<PooledBuffer>();
   const all = new Set<PooledBuffer>();
-  let made: Promise<GPUError | null>[] = [];
+  let made: { readonly pooled: PooledBuffer; readonly problem: Promise<GPUError | null> }[] = [];
   let idle = 0;
   let count = 0;
   const end = (pooled: PooledBuffer) => {
@@ -69,7 +69,7 @@ export function bufferPool(device: GPUDevice, greatest: number, keep: number): B
       device.pushErrorScope('out-of-memory');
       const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
       const pooled = { id: count++, buffer: device.createBuffer({ size, usage }), size };
-      made.push(device.popErrorScope());
+      made.push({ pooled, problem: device.popErrorScope() });
       all.add(pooled);
       return pooled;
     },
@@ -98,8 +98,12 @@ export function bufferPool(device: GPUDevice, greatest: number, keep: number): B
     shortage: async () => {
       const asked = made;
       made = [];
-      const errors = await Promise.all(asked);
-      return errors.find((e) => e !== null)?.message;
+      const problems = await Promise.all(asked.map((m) => m.problem));
+      // A buffer that there was no memory for is never used again.
+      asked.forEach(({ pooled }, i) => {
+        if (problems[i] !== null) end(pooled);
+      });
+      return problems.find((problem) => problem !== null)?.message;
     },
     trim,
     idleBytes: () => idle,

@@ -170,6 +170,14 @@ async function opened(): Promise<{ backend: Backend; device: GPUDevice }> {
     });
     expect(() => backend.upload(floats([1]))).toThrow(lost);
     await backend.dispose();
+
+    // Lost while the host waits for numbers.
+    const { backend: other, device: fragile } = await opened();
+    const y = other.upload(floats([1, 2, 3]));
+    const waiting = other.download(y);
+    fragile.destroy();
+    await expect(waiting).rejects.toThrow(lost);
+    await other.dispose();
     const next = await webgpuBackend();
     const again = compile((v: Value) => mul(v, 2), next);
     const result = (await again(floats([1, 2, 3]))) as never;
@@ -207,6 +215,28 @@ async function opened(): Promise<{ backend: Backend; device: GPUDevice }> {
     // The donated array is the caller's again.
     release(backend, await program(x, y));
     await program.dispose();
+    await backend.dispose();
+  });
+
+  test('an upload without memory is told by the next call', async () => {
+    const { backend } = await opened();
+    const program = compile((x: Value) => mul(x, 2), backend);
+    const fine = backend.upload(array(1, 10));
+    await program(fine);
+    const prototype = prototypeOf('GPUDevice');
+    const { popErrorScope } = prototype;
+    prototype.popErrorScope = async function (...args) {
+      await popErrorScope?.apply(this, args);
+      return { message: 'out of memory while allocating' };
+    };
+    const large = backend.upload(array(1, 100_000));
+    prototype.popErrorScope = popErrorScope as never;
+    await expect(program(large)).rejects.toMatchObject({
+      kind: 'memory',
+      message: expect.stringMatching(/out of memory for an array that was uploaded/),
+    });
+    backend.release(large);
+    release(backend, await program(fine));
     await backend.dispose();
   });
 
