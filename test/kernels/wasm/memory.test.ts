@@ -119,6 +119,14 @@ describe('what does not fit 4 GiB', () => {
     );
     const x = backend.upload(numbers(40_000));
     await expect(executable.run([x], [false])).rejects.toThrow(/no room for intermediates of/);
+    // It is still there, and keeps no other program from running.
+    const other = await backend.compile(
+      trace((v: Value) => reduceSum(softmax(v)), numbers(40_000)),
+    );
+    const [sum] = await other.run([x], [false]);
+    expect((await dataOf(sum))[0]).toBeCloseTo(1, 4);
+    backend.release(sum as DeviceArray);
+    other.dispose();
     executable.dispose();
     backend.release(x);
   });

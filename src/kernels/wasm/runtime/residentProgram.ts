@@ -95,7 +95,7 @@ export function residentProgram(
   const job = { module, frame, first: 0, last: program.kernelNames.length };
   return {
     prepare: (inputs, outputs) => {
-      const block = workspace.open();
+      const block = workspace.open(workspaceBytes);
       if (block === undefined) {
         throw outOfMemory(memory, 'intermediates', workspaceBytes, plan);
       }

@@ -1,6 +1,7 @@
 /**
  * The memory that running programs work in. Runs take turns, so all programs of a backend share one
- * block, as large as the neediest of them asks; it is allocated at the first run.
+ * block, as large as the neediest of them asks; it is allocated at the first run. A program that asks
+ * for more than there is keeps no other from running: then the block is as large as the runner asks.
  */
 import type { WasmMemory } from './memory.js';
 
@@ -9,8 +10,8 @@ export interface Workspace {
   readonly reserve: (bytes: number) => void;
   /** It exists no longer. Not while a program runs. */
   readonly drop: (bytes: number) => void;
-  /** The block's address, or `undefined` where there is no room. */
-  readonly open: () => number | undefined;
+  /** Address of a block of at least so many bytes, or `undefined` where there is no room. */
+  readonly open: (bytes: number) => number | undefined;
 }
 
 export function createWorkspace({ allocate, free }: WasmMemory): Workspace {
@@ -27,13 +28,16 @@ export function createWorkspace({ allocate, free }: WasmMemory): Workspace {
       reserved.splice(reserved.indexOf(bytes), 1);
       if (block !== undefined && block.bytes > needed()) close();
     },
-    open: () => {
-      const bytes = needed();
+    open: (bytes) => {
       if (block !== undefined && block.bytes >= bytes) return block.address;
       close();
-      const address = allocate(bytes);
-      if (address !== undefined) block = { address, bytes };
-      return address;
+      for (const size of [Math.max(needed(), bytes), bytes]) {
+        const address = allocate(size);
+        if (address === undefined) continue;
+        block = { address, bytes: size };
+        return address;
+      }
+      return undefined;
     },
   };
 }
