@@ -21,6 +21,7 @@ import { gpujsBackend } from './gpujs/backend.js';
 import { referenceBackend } from './reference/backend.js';
 import { wasmBackend } from './wasm/backend.js';
 import { webgpuBackend } from './webgpu/backend.js';
+import { isSoftwareAdapter } from './webgpu/device.js';
 
 /** The backends, fastest first as far as one can say without measuring. */
 const MAKERS: Readonly<Record<string, () => Promise<Backend>>> = {
@@ -58,10 +59,14 @@ export interface ChosenBackend {
 
 /** A product, a softmax, its gradient, random numbers: a training step in small. */
 const sample = (x: Value, k: Value) => ({
-  gradient: grad((w: Value) => reduceSum(square(softmax(matmul(w, normal(k, [3, 5]))))))(x),
+  gradient: grad((w: Value) => reduceSum(square(softmax(matmul(w, normal(k, [20, 16]))))))(x),
   noise: normal(k, [7]),
 });
-const SAMPLE = floats([0.5, -1, 2, 0.25, 1.5, -0.75], [2, 3]);
+/** Large enough that products are computed in tiles. */
+const SAMPLE = floats(
+  Float64Array.from({ length: 24 * 20 }, (_, i) => Math.sin(i)),
+  [24, 20],
+);
 
 /** Why a backend's results cannot be trusted, or `undefined` where the sample comes out right. */
 export async function selfTest(backend: Backend): Promise<string | undefined> {
@@ -80,28 +85,9 @@ export async function selfTest(backend: Backend): Promise<string | undefined> {
     : 'its self-test gave other random numbers';
 }
 
-interface GpuLike {
-  readonly requestAdapter: () => Promise<{
-    readonly info?: {
-      readonly device?: string;
-      readonly description?: string;
-      readonly isFallbackAdapter?: boolean;
-    };
-  } | null>;
-}
-
-/** WebGPU on a software adapter is right, but slower than WebAssembly. */
-async function isSoftwareAdapter(): Promise<boolean> {
-  const { gpu } = (globalThis as { navigator?: { gpu?: GpuLike } }).navigator ?? {};
-  const info = (await gpu?.requestAdapter())?.info;
-  return (
-    info?.isFallbackAdapter === true ||
-    /swiftshader|llvmpipe|lavapipe|software/i.test(`${info?.device} ${info?.description}`)
-  );
-}
-
 /** The backend of that name where it is worth taking, else why not. */
 async function tryOut(name: string): Promise<Backend | string> {
+  // WebGPU on a software adapter is right, but slower than WebAssembly.
   if (name.endsWith('webgpu') && (await isSoftwareAdapter())) {
     return `${name}: only a software adapter, used when asked for by name`;
   }

@@ -10,3 +10,4 @@ export * from './reference/backend.js';
 export * from './runner.js';
 export { type WasmOptions, wasmBackend } from './wasm/backend.js';
 export { type WebgpuOptions, webgpuBackend } from './webgpu/backend.js';
+export type { TuningStore } from './webgpu/tuning.js';

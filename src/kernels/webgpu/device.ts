@@ -45,7 +45,7 @@ export interface GpuDevice {
 }
 
 /** Whether an adapter is a program rather than a GPU. */
-export const isSoftware = (info: GPUAdapterInfo | undefined): boolean =>
+const isSoftware = (info: GPUAdapterInfo | undefined): boolean =>
   (info as { isFallbackAdapter?: boolean } | undefined)?.isFallbackAdapter === true ||
   /swiftshader|llvmpipe|lavapipe|software/i.test(`${info?.device} ${info?.description}`);
 
@@ -82,11 +82,9 @@ function matrixUnitOf(info: MatrixInfo, { features, limits }: GPUDevice): Matrix
 const gpuOfHere = (): GPU | undefined =>
   (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
 
-/** Why there is no WebGPU here, or `undefined`. */
-export async function webgpuAvailability(): Promise<string | undefined> {
-  const adapter = await gpuOfHere()?.requestAdapter({ powerPreference: 'high-performance' });
-  return adapter ? undefined : 'no WebGPU adapter was found (navigator.gpu gives none)';
-}
+/** Whether the adapter that WebGPU offers here is a program. */
+export const isSoftwareAdapter = async (): Promise<boolean> =>
+  isSoftware((await gpuOfHere()?.requestAdapter())?.info);
 
 /** @throws FlatloraError (rejection) when there is no adapter, or it gives no device. */
 export async function openDevice(): Promise<GpuDevice> {

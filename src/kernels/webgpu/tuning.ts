@@ -34,7 +34,7 @@ export interface Tuner {
 }
 
 /** Tilings that are tried. */
-const CANDIDATES = 5;
+const CANDIDATES = 4;
 /** Larger sizes behave like these. */
 const LARGEST_SIZE = 4096;
 const REPEATS = 3;
@@ -196,7 +196,9 @@ export function createTuner(
     }
     const timed: { readonly tiling: Tiling; readonly ms: number }[] = [];
     for (const tiling of possible.slice(0, CANDIDATES)) {
-      timed.push({ tiling, ms: await measure(machine, sample, tiling, precision) });
+      // A tiling that the driver does not compile is none; what else is wrong will be told later.
+      const ms = await measure(machine, sample, tiling, precision).catch(() => Number.NaN);
+      if (ms > 0) timed.push({ tiling, ms });
     }
     const [quickest] = timed.sort((a, b) => a.ms - b.ms);
     if (quickest === undefined || !Number.isFinite(quickest.ms)) return;
