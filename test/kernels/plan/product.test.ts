@@ -189,6 +189,8 @@ describe('several products in one kernel', () => {
   });
 });
 
+/** Two matrices [4,5] and [3,5] such that their elementwise product is [4,3,5]. */
+const spread = (x: Value, y: Value) => [reshape(x, [4, 1, 5]), reshape(y, [1, 3, 5])] as const;
 const PAIR = [
   [4, 5],
   [3, 5],
@@ -197,40 +199,27 @@ const PAIR = [
 test.each<[string, Traceable, number[][]]>([
   ['a sum of squares', (x: Value) => reduceSum(mul(x, x), 1), [[4, 5]]],
   [
-    'a sum of products of rows',
+    'a sum over rows',
     (x: Value, y: Value) => reduceSum(mul(x, y), 1),
-    [
-      [4, 5],
-      [4, 5],
-    ],
+    [PAIR[0], PAIR[0]] as number[][],
   ],
-  [
-    'a maximum of products',
-    (x: Value, y: Value) => reduceMax(mul(reshape(x, [4, 1, 5]), reshape(y, [1, 3, 5])), 2),
-    PAIR,
-  ],
-  [
-    'a sum of sums',
-    (x: Value, y: Value) => reduceSum(add(reshape(x, [4, 1, 5]), reshape(y, [1, 3, 5])), 2),
-    PAIR,
-  ],
+  ['a maximum', (x: Value, y: Value) => reduceMax(mul(...spread(x, y)), 2), PAIR],
+  ['a sum of sums', (x: Value, y: Value) => reduceSum(add(...spread(x, y)), 2), PAIR],
   [
     'a matrix times a vector',
     (x: Value, y: Value) => dot(x, y, { contract: [[1], [0]], batch: none }),
     [[4, 5], [5]],
   ],
+  ['a place', (x: Value, y: Value) => argmax(mul(...spread(x, y)), 2), PAIR],
   [
-    'places',
-    (x: Value, y: Value) => argmax(mul(reshape(x, [4, 1, 5]), reshape(y, [1, 3, 5])), 2),
+    'a product of integers',
+    (x: Value, y: Value) => reduceSum(mul(...spread(convert(x, 'int'), convert(y, 'int'))), 2),
     PAIR,
   ],
   [
-    'integers',
+    'one that is float in the end',
     (x: Value, y: Value) =>
-      reduceSum(
-        mul(convert(reshape(x, [4, 1, 5]), 'int'), convert(reshape(y, [1, 3, 5]), 'int')),
-        2,
-      ),
+      convert(reduceSum(mul(...spread(convert(x, 'int'), convert(y, 'int'))), 2), 'float'),
     PAIR,
   ],
 ])('%s is no product of matrices', (_, f, shapes) => {
@@ -244,7 +233,7 @@ test.each<[string, Traceable, number[][]]>([
 });
 
 test('a sum over a broadcast product is one, too', () => {
-  const f = (x: Value, y: Value) => reduceSum(mul(reshape(x, [4, 1, 5]), reshape(y, [1, 3, 5])), 2);
+  const f = (x: Value, y: Value) => reduceSum(mul(...spread(x, y)), 2);
   const kernel = lastOf(f, [array(4, 5), array(3, 5)]);
   const found = requireValid(kernel, productKernelOf(kernel));
   expect([found.rows, found.columns].map(sizes)).toEqual([[4], [3]]);
