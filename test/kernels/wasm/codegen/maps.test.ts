@@ -190,16 +190,17 @@ describe('outputs', () => {
 
   test('random words, wherever the vectors begin', async () => {
     for (const shape of [[1], [7], [8], [9], [3, 5], [3, 16], [40, 33], [2, 3, 5]]) {
-      const f = (k: Value) => [
-        randomBits(k, shape),
-        transpose(uniform(k, shape), range(shape.length).reverse()),
+      // A key each, or the words would be stored once and read from memory.
+      const f = (a: Value, b: Value, c: Value, d: Value) => [
+        randomBits(a, shape),
+        transpose(uniform(b, shape), range(shape.length).reverse()),
         slice(
-          randomBits(k, shape),
-          shape.map((d) => Number(d > 1)),
+          randomBits(c, shape),
+          shape.map((n) => Number(n > 1)),
         ),
-        reduceSum(uniform(k, shape)),
+        reduceSum(uniform(d, shape)),
       ];
-      await setting.check(f, [key(11)], `words [${shape}]`);
+      await setting.check(f, [key(11), key(12), key(13), key(14)], `words [${shape}]`);
     }
   });
 });

@@ -13,6 +13,7 @@ import {
   mul,
   pad,
   range,
+  reduceSum,
   reshape,
   type Shape,
   slice,
@@ -208,36 +209,29 @@ test('random axes in random orders, operands and results that are more than load
 describe('what comes after the sums', () => {
   const [m, k, n] = [61, 40, 53];
   const [x, w] = [array(3, m, k), array(4, k, n)];
-  test.each<[string, Program, HostArray[]]>([
+  type After = (a: Value, b: Value, c: Value) => Value;
+  test.each<[string, After, HostArray[]]>([
+    ['a bias by column', (a, b, c) => add(matmul(a, b), c), [array(5, n)]],
+    ['a bias by row', (a, b, c) => add(matmul(a, b), c), [array(5, m, 1)]],
+    ['an activation', (a, b) => gelu(matmul(a, b)), []],
+    ['a residual', (a, b, c) => add(mul(matmul(a, b), 0.5), c), [array(5, m, n)]],
+    ['a transposed result', (a, b) => transpose(matmul(a, b)), []],
+    ['a turned one with a bias', (a, b, c) => add(transpose(matmul(a, b)), c), [array(5, m)]],
     [
-      'a bias by column',
-      (a, b, c) => add(matmul(a as Value, b as Value), c as Value),
-      [array(5, n)],
+      'a batch behind',
+      (a, b) => {
+        const left = reshape(a, [m, 1, 10, 4]);
+        return reduceSum(mul(left, reshape(b, [1, n, 10, 4])), 2);
+      },
+      [],
     ],
-    [
-      'a bias by row',
-      (a, b, c) => add(matmul(a as Value, b as Value), c as Value),
-      [array(5, m, 1)],
-    ],
-    ['an activation', (a, b) => gelu(matmul(a as Value, b as Value)), []],
-    [
-      'a residual',
-      (a, b, c) => add(mul(matmul(a as Value, b as Value), 0.5), c as Value),
-      [array(5, m, n)],
-    ],
-    ['a transposed result', (a, b) => transpose(matmul(a as Value, b as Value)), []],
-    [
-      'a turned one with a bias',
-      (a, b, c) => add(transpose(matmul(a as Value, b as Value)), c as Value),
-      [array(5, m)],
-    ],
-    ['part of it', (a, b) => slice(matmul(a as Value, b as Value), [3, 1], [50, 52], [2, 3]), []],
-    ['more around it', (a, b) => pad(matmul(a as Value, b as Value), [1, 2], [2, 1], [0, 1]), []],
-    ['another shape', (a, b) => reshape(matmul(a as Value, b as Value), [n, m]), []],
-    ['another dtype', (a, b) => convert(mul(matmul(a as Value, b as Value), 3), 'bfloat16'), []],
+    ['part of it', (a, b) => slice(matmul(a, b), [3, 1], [50, 52], [2, 3]), []],
+    ['more around it', (a, b) => pad(matmul(a, b), [1, 2], [2, 1], [0, 1]), []],
+    ['another shape', (a, b) => reshape(matmul(a, b), [n, m]), []],
+    ['another dtype', (a, b) => convert(mul(matmul(a, b), 3), 'bfloat16'), []],
   ])('%s', async (name, f, more) => {
     const tolerance = name === 'another dtype' ? 2 ** -7 : 5e-5;
-    await setting.check(f, [x, w, ...more], name, tolerance);
+    await setting.check(f as Program, [x, w, ...more], name, tolerance);
   });
 
   test.each<[string, (c: Value, d: Value) => Value]>([
