@@ -9,8 +9,7 @@
  * the batch. Results are clipped to 0 … 1.
  */
 import ndarray from 'ndarray';
-import { foldIn, hostBits, hostUniform, type Key, split } from '../autodiff/random/keys.js';
-import { wordToNormal } from '../autodiff/random/normalTable.js';
+import { foldIn, hostNormal, hostUniform, type Key, split } from '../autodiff/random/keys.js';
 import { clamp } from './clamp.js';
 import { flatImages, type Images } from './types.js';
 
@@ -71,9 +70,6 @@ function perImage(
   };
 }
 
-const hostNormals = (key: Key, count: number): Float64Array =>
-  Float64Array.from(hostBits(key, count), wordToNormal);
-
 /** Makes a picture's pixels from a function of row and column. */
 const paint = ({ height, width }: Picture, value: (y: number, x: number) => number): Float32Array =>
   Float32Array.from({ length: height * width }, (_, i) => value(Math.floor(i / width), i % width));
@@ -93,7 +89,7 @@ function sample({ pixels, height, width }: Picture, y: number, x: number): numbe
 
 /** Adds a normal number to each pixel; levels are standard deviations. */
 const gaussianNoise = perImage([0.08, 0.16, 0.24, 0.34, 0.45], ({ pixels }, sigma, key) => {
-  const noise = hostNormals(key, pixels.length);
+  const noise = hostNormal(key, pixels.length);
   return pixels.map((value, i) => value + sigma * (noise[i] as number));
 });
 
@@ -108,7 +104,7 @@ const impulseNoise = perImage([0.03, 0.07, 0.12, 0.18, 0.26], ({ pixels }, share
 
 /** Noise that grows with the ink, as of a dirty pen; levels are standard deviations at full ink. */
 const speckleNoise = perImage([0.15, 0.3, 0.45, 0.65, 0.9], ({ pixels }, sigma, key) => {
-  const noise = hostNormals(key, pixels.length);
+  const noise = hostNormal(key, pixels.length);
   return pixels.map((value, i) => value * (1 + sigma * (noise[i] as number)));
 });
 
@@ -166,7 +162,7 @@ const elastic = perImage([0.45, 0.8, 1.15, 1.5, 1.9], (picture, level, key) => {
   const cells = ELASTIC_GRID * ELASTIC_GRID;
   const [down, right] = split(key).map(
     (part): Picture => ({
-      pixels: Float32Array.from(hostNormals(part, cells)),
+      pixels: Float32Array.from(hostNormal(part, cells)),
       height: ELASTIC_GRID,
       width: ELASTIC_GRID,
     }),

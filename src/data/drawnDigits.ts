@@ -6,13 +6,12 @@
 import ndarray from 'ndarray';
 import {
   foldIn,
-  hostBits,
+  hostNormal,
   hostPermutation,
   hostUniform,
   type Key,
   split,
 } from '../autodiff/random/keys.js';
-import { wordToNormal } from '../autodiff/random/normalTable.js';
 import { clamp } from './clamp.js';
 import { GLYPHS, type Glyph, type Hand, type Point } from './glyphs.js';
 import { glyphSegments, rasterise } from './raster.js';
@@ -94,9 +93,9 @@ const MAX_POINTS = 32;
 
 /** The next normal number of a fixed supply, as a function. */
 function supply(key: Key, count: number): () => number {
-  const words = hostBits(key, count);
+  const numbers = hostNormal(key, count);
   let used = 0;
-  return () => wordToNormal(words[used++] as number);
+  return () => numbers[used++] as number;
 }
 
 /** One image [16 · 16] of `digit`; the key decides everything else. */

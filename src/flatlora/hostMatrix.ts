@@ -5,12 +5,11 @@ import {
   type HostArray,
   type HostData,
   hostArray,
-  hostBits,
+  hostNormal,
   hostUniform,
   isHalf,
   type Key,
   toFloat,
-  wordToNormal,
 } from '../autodiff/index.js';
 
 /** The elements as numbers, half precision widened to float32. */
@@ -79,7 +78,7 @@ export const hostNormalMatrix = (
 ): HostArray => {
   const size = shape.reduce((count, d) => count * d, 1);
   return hostArray(
-    Float32Array.from(hostBits(key, size), (word) => wordToNormal(word) * deviation),
+    hostNormal(key, size).map((z) => z * deviation),
     shape,
   );
 };

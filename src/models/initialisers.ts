@@ -2,12 +2,11 @@
 import {
   type HostArray,
   hostArray,
-  hostBits,
+  hostNormal,
   hostUniform,
   type Key,
   type Shape,
   sizeOf,
-  wordToNormal,
 } from '../autodiff/index.js';
 
 /** An array filled with one number. */
@@ -28,8 +27,8 @@ export function truncatedNormal(
 ): HostArray {
   const size = sizeOf(shape);
   // 95.4 % are kept; should a stream give too few, a longer piece of the same stream does.
-  for (let words = Math.ceil(size * 1.1) + 64; ; words *= 2) {
-    const kept = Array.from(hostBits(key, words), wordToNormal).filter((z) => Math.abs(z) <= 2);
+  for (let drawn = Math.ceil(size * 1.1) + 64; ; drawn *= 2) {
+    const kept = [...hostNormal(key, drawn)].filter((z) => Math.abs(z) <= 2);
     if (kept.length >= size) {
       const scaled = kept.slice(0, size).map((z) => z * standardDeviation);
       return hostArray(Float32Array.from(scaled), shape);

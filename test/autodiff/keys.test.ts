@@ -14,6 +14,7 @@ import {
   type HostArray,
   hostArray,
   hostBits,
+  hostNormal,
   hostPermutation,
   hostUniform,
   ints,
@@ -59,7 +60,7 @@ describe('traced = host', () => {
       const bits = hostBits(k, n);
       expect(numbers((x: Value) => randomBits(x, [n]), k)).toEqual([...bits]);
       expect(numbers((x: Value) => uniform(x, [n]), k)).toEqual([...hostUniform(k, n)]);
-      expect(numbers((x: Value) => normal(x, [n]), k)).toEqual([...bits].map(wordToNormal));
+      expect(numbers((x: Value) => normal(x, [n]), k)).toEqual([...hostNormal(k, n)]);
       expect(numbers((x: Value) => permutation(x, n), k)).toEqual([...hostPermutation(k, n)]);
     });
   });
@@ -156,7 +157,7 @@ test('drawWith threads a key: no draw repeats, and the order is that of split', 
   const [a, b, rest] = run(program, key(9)) as [HostArray, HostArray, HostArray];
   const [use1, next1] = split(key(9)) as [Key, Key];
   const [use2, next2] = split(next1) as [Key, Key];
-  expect(toNumbers(a)).toEqual([...hostBits(use1, 3)].map(wordToNormal));
+  expect(toNumbers(a)).toEqual([...hostNormal(use1, 3)]);
   expect(toNumbers(b)).toEqual([...hostUniform(use2, 2)]);
   expect(toNumbers(rest)).toEqual([...next2.data]);
 });
@@ -194,12 +195,13 @@ describe('bernoulli and dropout', () => {
   });
 });
 
-test('the normal of a word is the float32 sum of the entries of its halves', () => {
+test('the normals of a word are the float32 sum and difference of the entries of its halves', () => {
   fc.assert(
     fc.property(fc.nat(0xffffffff), (word) => {
       const [high, low] = [Math.floor(word / 65536), word % 65536];
-      const sum = Math.fround((normalTable[high] as number) + (normalTable[low] as number));
-      expect(wordToNormal(word)).toBe(sum);
+      const [a, b] = [normalTable[high] as number, normalTable[low] as number];
+      expect(wordToNormal(word, 0)).toBe(Math.fround(a + b));
+      expect(wordToNormal(word, 1)).toBe(Math.fround(a - b));
     }),
   );
 });

@@ -191,7 +191,7 @@ describe('what must not be merged', () => {
       return [normal(s, [2]), normal(foldInTraced(k, 0), [2]), normal(s, [1, 2]), normal(s, [2])];
     };
     const tape = simplify(trace(f, key(1)));
-    expect(tape.equations.filter((e) => e.primitive.name === 'randomBits')).toHaveLength(3);
+    expect(tape.equations.filter((e) => e.primitive.name === 'randomNormal')).toHaveLength(3);
     expect(outcomes(tape, [key(1)])).toEqual(outcomes(trace(f, key(1)), [key(1)]));
   });
 

@@ -7,6 +7,7 @@
 import {
   foldIn,
   hostBits,
+  hostNormal,
   hostPermutation,
   hostUniform,
   type Key,
@@ -14,7 +15,6 @@ import {
   normalQuantile,
   normalTable,
   split,
-  wordToNormal,
 } from '../../src/autodiff/index.js';
 import {
   chiSquareUniform,
@@ -31,7 +31,7 @@ const SCORE = 5.5;
 const KS = 2.9;
 
 const root = key(testSeed());
-const normals = (k: Key, n = N) => Float64Array.from(hostBits(k, n), wordToNormal);
+const normals = (k: Key, n = N) => Float64Array.from(hostNormal(k, n));
 const sample = normals(root);
 
 /** The score of a mean whose expectation and standard deviation (of one draw) are known. */
@@ -200,6 +200,42 @@ describe('the law of the normal table, without sampling', () => {
     expect(found).toBeLessThan(3e-6);
     // Planted: the table 0.01 % too wide.
     expect(distance(Float64Array.from(normalTable, (t) => t * 1.0001))).toBeGreaterThan(3e-6);
+  });
+
+  test('the two numbers of a word are uncorrelated, and so are their squares to 10⁻³', () => {
+    // E[(a + b)(a − b)] is 0 by symmetry; E[(a + b)²(a − b)²] − 1 = 2 E[a⁴] − 2 E[a²]² − 1.
+    const dependence = (table: ArrayLike<number>) => {
+      const [second, fourth] = [2, 4].map((p) => momentOf(table, (t) => t ** p)) as [
+        number,
+        number,
+      ];
+      return 2 * fourth - 2 * second ** 2 - 1;
+    };
+    expect(Math.abs(dependence(normalTable))).toBeLessThan(1e-3);
+    // Planted: numbers uniform with the same variance.
+    const width = Math.sqrt(6) / normalTable.length;
+    const even = Float64Array.from(
+      normalTable,
+      (_, i) => (i - normalTable.length / 2 + 0.5) * width,
+    );
+    expect(Math.abs(dependence(even))).toBeGreaterThan(0.1);
+  });
+
+  test('neighbours, the two numbers of one word among them, are uncorrelated up to squares', () => {
+    const pairs = N / 2;
+    const product = (f: (z: number) => number) =>
+      meanOf(
+        Float64Array.from(
+          { length: pairs },
+          (_, i) => f(sample[2 * i] as number) * f(sample[2 * i + 1] as number),
+        ),
+      );
+    for (const [f, deviation] of [
+      [(z: number) => z, 1],
+      [(z: number) => z * z - 1, 2],
+    ] as const) {
+      expect(Math.abs(score(product(f), 0, deviation, pairs))).toBeLessThan(SCORE);
+    }
   });
 
   test('symmetric, ascending, variance one, largest number about 6.1', () => {

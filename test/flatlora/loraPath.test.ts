@@ -71,7 +71,7 @@ describe('the low-rank path', () => {
 
   test('noise is made once and kept within the step; on request it is made again instead', () => {
     const draws = (recompute: boolean) =>
-      shapesOf(gradientTape(flat({ sigma: 0.1, recompute })(adapted)), 'randomBits');
+      shapesOf(gradientTape(flat({ sigma: 0.1, recompute })(adapted)), 'randomNormal');
     const count = (made: readonly (string | undefined)[], shape: string) =>
       made.filter((s) => s === shape).length;
     const [kept, again] = [draws(false), draws(true)];

@@ -72,7 +72,7 @@ describe.each(FORMATS)('%s', (precision) => {
       adapters,
       batch,
     );
-    expect(simplify(tape).equations.some((e) => e.primitive.name === 'bitsToNormal')).toBe(false);
+    expect(simplify(tape).equations.some((e) => e.primitive.name === 'randomNormal')).toBe(false);
   });
 
   test('all: vectors too; factors: A and B themselves', () => {

@@ -7,7 +7,7 @@ import {
   add,
   type HalfPrecision,
   type HostArray,
-  hostBits,
+  hostNormal,
   type Key,
   key,
   matmul,
@@ -17,11 +17,11 @@ import {
   range,
   reshape,
   simplify,
+  sizeOf,
   toHalf,
   trace,
   type Value,
   widened,
-  wordToNormal,
 } from '../../src/autodiff/index.js';
 import { testBackends } from '../support/backends.js';
 import { generator, uniformArray } from '../support/draw.js';
@@ -30,8 +30,8 @@ import { runs } from '../tooling/property.js';
 import { checkTape, expected, onEachBackend, requireEqual, rounded, runTape } from './support.js';
 
 /** ε as the host computes it. */
-const hostNormal = (k: Key, shape: readonly number[]): HostArray =>
-  floats(Array.from(hostBits(k, (shape[0] as number) * (shape[1] as number)), wordToNormal), shape);
+const noiseOf = (k: Key, shape: readonly number[]): HostArray =>
+  floats([...hostNormal(k, sizeOf(shape))], shape);
 
 const identity = (n: number): HostArray =>
   floats(
@@ -73,7 +73,7 @@ onEachBackend((backend, name) => {
       rounded(uniformArray(random, s, -1, 1)),
     );
     const k = key(seed);
-    const [drawn, explicit] = [k, hostNormal(k, [m, n])].map((e) => [w, d, e, x, g] as HostArray[]);
+    const [drawn, explicit] = [k, noiseOf(k, [m, n])].map((e) => [w, d, e, x, g] as HostArray[]);
     const got = await runTape(
       backend(),
       simplify(trace(layer, ...(drawn as []))),
@@ -117,7 +117,7 @@ onEachBackend((backend, name) => {
     const inputs = [k, identity(n), identity(m)];
     const tape = simplify(trace(f, ...(inputs as [])));
     const [backward, forward] = (await runTape(backend(), tape, inputs)).map(toNumbers);
-    const bits = toNumbers(hostNormal(k, [m, n]));
+    const bits = toNumbers(noiseOf(k, [m, n]));
     expect(backward).toEqual(bits);
     expect(forward).toEqual(range(n * m).map((i) => bits[(i % m) * n + Math.floor(i / m)]));
   });

@@ -6,7 +6,7 @@ import {
   foldIn,
   grad,
   type HostArray,
-  hostBits,
+  hostNormal,
   key,
   type MapLeaves,
   type Shape,
@@ -15,14 +15,13 @@ import {
   treeMap,
   treeMap2,
   type Value,
-  wordToNormal,
 } from '../../src/autodiff/index.js';
 import { derivativeAtZero, inner, moved, numbers, run } from '../support/numeric.js';
 
 /** Standard normal numbers in float64. */
 export const gaussian = (seed: number, shape: Shape, scale = 1): HostArray =>
   floats(
-    Array.from(hostBits(key(seed), sizeOf(shape)), (word) => scale * wordToNormal(word)),
+    Array.from(hostNormal(key(seed), sizeOf(shape)), (z) => scale * z),
     shape,
   );
 
@@ -30,10 +29,10 @@ export const gaussian = (seed: number, shape: Shape, scale = 1): HostArray =>
 export function redrawn<T>(weights: T, seed: number, scale = 0.3): MapLeaves<T, HostArray> {
   let n = 0;
   return treeMap((leaf: HostArray, path) => {
-    const words = hostBits(foldIn(key(seed), n++), sizeOf(leaf.shape));
+    const drawn = hostNormal(foldIn(key(seed), n++), sizeOf(leaf.shape));
     const centre = path.endsWith('scale') ? 1 : 0;
     return floats(
-      Array.from(words, (word) => centre + scale * wordToNormal(word)),
+      Array.from(drawn, (z) => centre + scale * z),
       leaf.shape,
     );
   }, weights);

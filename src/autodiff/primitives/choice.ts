@@ -3,7 +3,6 @@ import { type DType, type HalfPrecision, isHalf } from '../core/aval.js';
 import { roundToHalf } from '../core/halfBits.js';
 import { bind, type Value } from '../core/value.js';
 import { wordToUniform } from '../random/keys.js';
-import { wordToNormal } from '../random/normalTable.js';
 import { mul } from './arithmetic.js';
 import { align, comparison, elementwise, floatOnly, numeric, one, two } from './define.js';
 import { lift, type Operand, zerosLike } from './source.js';
@@ -121,15 +120,6 @@ export const bitsToUniformPrimitive = elementwise({
   slopes: () => [undefined],
 });
 export const bitsToUniform = one(bitsToUniformPrimitive);
-
-export const bitsToNormalPrimitive = elementwise({
-  name: 'bitsToNormal',
-  doc: 'A random word as a standard normal number: the float32 sum of the table entries of its two halves (normalTable.ts), the same bits on every backend.',
-  dtype: ofBits,
-  scalar: (word = 0) => wordToNormal(word),
-  slopes: () => [undefined],
-});
-export const bitsToNormal = one(bitsToNormalPrimitive);
 
 export const stopGradientPrimitive = elementwise({
   name: 'stopGradient',

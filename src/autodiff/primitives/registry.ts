@@ -15,6 +15,7 @@ import {
   deriveKeyPrimitive,
   iotaPrimitive,
   randomBitsPrimitive,
+  randomNormalPrimitive,
 } from './source.js';
 import {
   broadcastPrimitive,
@@ -51,7 +52,6 @@ export const elementwisePrimitives: readonly Primitive[] = [
   elementwise.roundToBfloat16Primitive,
   elementwise.roundToFloat16Primitive,
   elementwise.bitsToUniformPrimitive,
-  elementwise.bitsToNormalPrimitive,
   elementwise.stopGradientPrimitive,
 ];
 
@@ -60,6 +60,7 @@ export const primitives: readonly Primitive[] = [
   constantPrimitive,
   iotaPrimitive,
   randomBitsPrimitive,
+  randomNormalPrimitive,
   deriveKeyPrimitive,
   broadcastPrimitive,
   reshapePrimitive,

@@ -87,6 +87,15 @@ export const randomBitsPrimitive: Primitive<{ readonly shape: Shape }> = {
   batch: ({ inputs, params }) => [bind(randomBitsPrimitive, inputs, params)],
 };
 
+export const randomNormalPrimitive: Primitive<{ readonly shape: Shape }> = {
+  name: 'randomNormal',
+  doc: 'Standard normal numbers of `shape` from a key, the same bits on every backend: elements 2i and 2i + 1 are the sum and the difference of two entries of a table that word i of `randomBits` picks (normalTable.ts). With keys [k…,2] each key gives its own stream: [k…, shape…].',
+  shape: ([key], { shape }) =>
+    E.map((keys: Shape) => [aval([...keys, ...shape], 'float')])(keyShape('randomNormal', key)),
+  ...notDifferentiable,
+  batch: ({ inputs, params }) => [bind(randomNormalPrimitive, inputs, params)],
+};
+
 export const deriveKeyPrimitive: Primitive<{ readonly purpose: keyof typeof PURPOSE }> = {
   name: 'deriveKey',
   doc: 'The key Threefry-2x32-20(key, (purpose, data)): keys uint[k…,2] and data int[k…] give uint[k…,2].',

@@ -4,7 +4,9 @@
  * A key is an ndarray of two unsigned words, so it can be handed to a compiled program like any
  * other argument; inside a program the traced twins of `split` and `foldIn` live in `random.ts`.
  */
+
 import ndarray, { type NdArray } from 'ndarray';
+import { wordToNormal } from './normalTable.js';
 import { bitsAt, PURPOSE, threefry2x32 } from './threefry.js';
 
 /** A random key on the host: shape [2], unsigned 32-bit words. */
@@ -42,6 +44,12 @@ export const wordToUniform = (word: number): number => (word >>> 8) / 2 ** 24;
 /** `count` uniform numbers in [0, 1), equal bit for bit to the traced `uniform`. */
 export const hostUniform = (from: Key, count: number): Float64Array =>
   Float64Array.from(hostBits(from, count), wordToUniform);
+
+/** `count` standard normal numbers, equal bit for bit to the traced `normal`. */
+export function hostNormal(from: Key, count: number): Float32Array {
+  const bits = hostBits(from, Math.ceil(count / 2));
+  return Float32Array.from({ length: count }, (_, i) => wordToNormal(bits[i >> 1] as number, i));
+}
 
 /**
  * A random order of 0 … count − 1: positions sorted by their random number, ties by position.

@@ -1,6 +1,8 @@
 /**
  * An exactly reproducible Gaussian: a random word's two halves each pick an entry of one table of
- * normal quantiles, and the normal number is the sum of the two entries.
+ * normal quantiles, a and b, and two normal numbers are their sum and their difference. For independent
+ * normal a and b of variance ½ the numbers a + b and a − b are standard normal and independent of each
+ * other, so that nothing of the word is used twice.
  *
  * Box–Muller needs `log` and `cos`, which differ in the last bits from device to device. A table
  * look-up and one addition in float32 do not: every backend gives the same bits. The sum of two
@@ -85,6 +87,11 @@ function buildTable(): Float32Array {
 /** The quantiles of N(0, 1/2) at (i + 1/2) / 65536, symmetric about the middle, in float32. */
 export const normalTable: Float32Array = buildTable();
 
-/** The standard normal number of a random word, exact in float32. */
-export const wordToNormal = (word: number): number =>
-  Math.fround((normalTable[word >>> 16] as number) + (normalTable[word & 0xffff] as number));
+/**
+ * One of the two standard normal numbers of a random word, exact in float32.
+ * @param which even: the sum of the entries of its upper and its lower half; odd: their difference.
+ */
+export function wordToNormal(word: number, which: number): number {
+  const [a, b] = [normalTable[word >>> 16] as number, normalTable[word & 0xffff] as number];
+  return Math.fround(which % 2 === 0 ? a + b : a - b);
+}

@@ -6,16 +6,7 @@ import type * as S from 'fp-ts/lib/State.js';
 import type { Shape } from '../core/aval.js';
 import { FlatloraError } from '../core/errors.js';
 import { bind, type Value } from '../core/value.js';
-import {
-  add,
-  bitsToNormal,
-  bitsToUniform,
-  convert,
-  equal,
-  lt,
-  mul,
-  select,
-} from '../primitives/elementwise.js';
+import { add, bitsToUniform, convert, equal, lt, mul, select } from '../primitives/elementwise.js';
 import { scatterAdd } from '../primitives/indexing.js';
 import { reduceSum } from '../primitives/reduce.js';
 import {
@@ -24,6 +15,7 @@ import {
   lift,
   type Operand,
   randomBitsPrimitive,
+  randomNormalPrimitive,
   scalar,
 } from '../primitives/source.js';
 import { broadcastTo, reshape, sliceAxis } from '../primitives/structural.js';
@@ -48,7 +40,8 @@ export function splitTraced(key: Operand, count = 2): readonly Value[] {
 export const uniform = (key: Operand, shape: Shape): Value => bitsToUniform(randomBits(key, shape));
 
 /** Standard normal numbers, the same bits on every backend (`normalTable.ts`). */
-export const normal = (key: Operand, shape: Shape): Value => bitsToNormal(randomBits(key, shape));
+export const normal = (key: Operand, shape: Shape): Value =>
+  bind(randomNormalPrimitive, [lift(key)], { shape });
 
 /** True with probability `p`, rounded to a multiple of 2⁻²⁴ so that backends agree exactly. */
 export function bernoulli(key: Operand, p: number, shape: Shape): Value {

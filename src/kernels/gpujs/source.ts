@@ -47,7 +47,8 @@ export function printKernel(kernel: Kernel, mode: GpuJsMode): KernelSource {
     if (e.kind === 'load') return `${argument(e.buffer)}[${index(sizeOf(e.buffer.shape), e.at)}]`;
     // In a local it is a float: gpu.js would go on with integer arithmetic.
     if (e.kind === 'position') return remember(e, () => `(${position(e.at)})`);
-    if (e.kind === 'fold' || (uses.get(e) ?? 0) > 1) return remember(e, () => compute(e));
+    if (e.kind === 'fold' || e.kind === 'randomNormal' || (uses.get(e) ?? 0) > 1)
+      return remember(e, () => compute(e));
     return compute(e);
   };
 
@@ -74,6 +75,9 @@ export function printKernel(kernel: Kernel, mode: GpuJsMode): KernelSource {
         return `(${guard(e.conditions)} ? ${value(e.inside)} : ${value(e.outside)})`;
       case 'fold':
         return fold(e);
+      case 'randomNormal':
+        usesNormalTable = true;
+        return normal(e);
       default:
         throw new Error(`gpujs: ${e.kind} is no number`);
     }
@@ -101,11 +105,6 @@ export function printKernel(kernel: Kernel, mode: GpuJsMode): KernelSource {
         const { high, low } = word(x);
         return `(${high} * 256.0 + Math.floor(${low} / 256.0)) * ${literal(2 ** -24)}`;
       }
-      case 'bitsToNormal': {
-        const { high, low } = word(x);
-        usesNormalTable = true;
-        return `(normalTable[${high}] + normalTable[${low}])`;
-      }
       default: {
         const print = arithmetic[e.name];
         if (print === undefined) throw new Error(`gpujs: primitive ${e.name} is not implemented`);
@@ -114,7 +113,7 @@ export function printKernel(kernel: Kernel, mode: GpuJsMode): KernelSource {
     }
   };
 
-  const word = wordPrinter({ writer, positions, argument, value, condition });
+  const { word, normal } = wordPrinter({ writer, positions, argument, value, condition });
   const fold = foldPrinter({ writer, positions, value, compute });
 
   const isWord = kernel.output.dtype === 'uint';

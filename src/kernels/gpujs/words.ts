@@ -1,7 +1,7 @@
 /** Random words as gpu.js source: pairs of 16-bit halves. */
 import { sizeOf, type Var } from '../../autodiff/index.js';
-import type { Expression } from '../plan/expression.js';
-import { fixed, plus, quotient, times } from '../plan/position.js';
+import type { Expression, KeyWords } from '../plan/expression.js';
+import { fixed, type Position, plus, quotient, times } from '../plan/position.js';
 import type { PositionPrinter } from './positions.js';
 import { type Halves, halvesOf, threefrySource } from './threefry.js';
 import type { Writer } from './writer.js';
@@ -55,13 +55,8 @@ export function wordPrinter({ writer, positions, argument, value, condition }: W
         const [x, y, z] = e.operands as readonly [Expression, Expression, Expression];
         return e.name === 'select' ? chosen(condition(x), word(y), word(z)) : word(x);
       }
-      case 'randomWord': {
-        const counted = local(position(quotient(e.at, 2)));
-        const counter = [halvesOf(0), split(counted)] as const;
-        const [first, second] = threefrySource([word(e.key[0]), word(e.key[1])], counter, local);
-        const even = local(`(${position(e.at)}) % 2`);
-        return chosen(`${even} < 1`, first, second);
-      }
+      case 'randomWord':
+        return randomWord(e.key, e.at);
       case 'derivedWord': {
         // Known data, such as a layer's id, may have more bits than a float32 holds.
         const data =
@@ -74,6 +69,20 @@ export function wordPrinter({ writer, positions, argument, value, condition }: W
         throw new Error(`gpujs: ${e.kind} is no random word`);
     }
   };
+  /** Word `at` of a key's stream. */
+  const randomWord = (key: KeyWords, at: Position): Halves => {
+    const counter = [halvesOf(0), split(local(position(quotient(at, 2))))] as const;
+    const [first, second] = threefrySource([word(key[0]), word(key[1])], counter, local);
+    const odd = local(`(${position(at)}) % 2`);
+    return chosen(`${odd} < 1`, first, second);
+  };
+  /** A standard normal number: the sum of two entries of the table, or their difference. */
+  const normal = ({ key, at }: Extract<Expression, { kind: 'randomNormal' }>): string => {
+    const { high, low } = randomWord(key, quotient(at, 2));
+    const [a, b] = [local(`normalTable[${high}]`), local(`normalTable[${low}]`)];
+    const odd = local(`(${position(at)}) % 2`);
+    return `(${odd} < 1 ? ${a} + ${b} : ${a} - ${b})`;
+  };
   /** The halves of a number within ±2²⁴, as a 32-bit word. */
   const split = (text: string): Halves => {
     const high = local(`Math.floor(${text} / 65536.0)`);
@@ -81,5 +90,5 @@ export function wordPrinter({ writer, positions, argument, value, condition }: W
     return { high: local(`${high} < 0.0 ? ${high} + 65536.0 : ${high}`), low };
   };
 
-  return word;
+  return { word, normal };
 }

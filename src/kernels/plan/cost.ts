@@ -18,7 +18,7 @@ export interface Cost {
 }
 
 /** Conversions and choices between floats are no arithmetic. */
-const NO_ARITHMETIC = new Set(['convert', 'select', 'stopGradient', 'bitsToNormal']);
+const NO_ARITHMETIC = new Set(['convert', 'select', 'stopGradient']);
 
 type Names = ReadonlySet<string>;
 
@@ -31,6 +31,7 @@ function ownPositions(e: Expression): readonly Position[] {
     case 'gather':
     case 'position':
     case 'randomWord':
+    case 'randomNormal':
       return [e.at];
     case 'derivedWord':
       return [e.word];

@@ -49,6 +49,8 @@ export type Expression =
     }
   /** The random word at `at` of the stream of a key, whose two words are given. */
   | { readonly kind: 'randomWord'; readonly key: KeyWords; readonly at: Position }
+  /** The standard normal number at `at` of the stream of a key. */
+  | { readonly kind: 'randomNormal'; readonly key: KeyWords; readonly at: Position }
   /** Word `word` (0 or 1) of Threefry(key, (purpose, data)). */
   | {
       readonly kind: 'derivedWord';
@@ -93,6 +95,7 @@ export function parts(e: Expression): readonly Expression[] {
     case 'fold':
       return [e.body];
     case 'randomWord':
+    case 'randomNormal':
       return e.key;
     case 'derivedWord':
       return [...e.key, e.data];
@@ -129,6 +132,7 @@ export function ownPositions(e: Expression): readonly Position[] {
     case 'gather':
     case 'position':
     case 'randomWord':
+    case 'randomNormal':
       return [e.at];
     case 'derivedWord':
       return [e.word];

@@ -21,6 +21,8 @@ const LOOPS = new Set(['reduceSum', 'reduceMax', 'argmax', 'dot', 'scatterAdd'])
 /** Always stored: their expressions are large or split by position. */
 const STORED = new Set(['concat', 'deriveKey']);
 const SOURCES = new Set(['constant', 'iota']);
+/** Primitives that draw random numbers for every element. */
+const DRAWS = new Set(['randomBits', 'randomNormal']);
 /** Costs of arithmetic, in additions; 2 if not listed. */
 const COST: Readonly<Record<string, number>> = {
   exp: 20,
@@ -33,7 +35,7 @@ const COST: Readonly<Record<string, number>> = {
   div: 4,
   sqrt: 6,
   randomBits: 200,
-  bitsToNormal: 10,
+  randomNormal: 110,
   gather: 10,
   pad: 10,
 };
@@ -157,7 +159,7 @@ export function storedVariables(
 
   /** Whether computing the equation in place would draw random words for every element. */
   const drawsNoise = (equation: Equation): boolean =>
-    equation.primitive.name === 'randomBits' ||
+    DRAWS.has(equation.primitive.name) ||
     equation.inputs.some((v) => {
       const definition = definitions.get(v.id);
       return definition !== undefined && !stored.has(v.id) && drawsNoise(definition);

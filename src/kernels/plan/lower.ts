@@ -220,10 +220,11 @@ export function elementOf(
           ]),
         );
       }
-      case 'randomBits': {
+      case 'randomBits':
+      case 'randomNormal': {
         const keys = coordinates.slice(0, x.shape.length - 1);
         return {
-          kind: 'randomWord',
+          kind: primitive.name === 'randomBits' ? 'randomWord' : 'randomNormal',
           key: [element(x, [...keys, fixed(0)]), element(x, [...keys, fixed(1)])],
           at: flatten(params.shape, coordinates.slice(keys.length)),
         };

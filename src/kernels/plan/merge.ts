@@ -47,6 +47,7 @@ export function mapPositions(
       case 'fold':
         return { ...x, body: go(x.body) };
       case 'randomWord':
+      case 'randomNormal':
         return { ...x, key: goKey(x.key), at: replace(x.at) };
       case 'derivedWord':
         return { ...x, key: goKey(x.key), data: go(x.data), word: replace(x.word) };

@@ -35,7 +35,8 @@ function ownText(e: Expression, nameOf: (v: Var) => string): string {
     case 'fold':
       return `fold ${e.fold} ${loopText(e.loops)}`;
     case 'randomWord':
-      return `random ${positionKey(e.at)}`;
+    case 'randomNormal':
+      return `${e.kind} ${positionKey(e.at)}`;
     case 'derivedWord':
       return `derived ${e.purpose} ${positionKey(e.word)}`;
   }

@@ -19,6 +19,7 @@ import {
   range,
   sizeOf,
   threefry2x32,
+  wordToNormal,
 } from '../../autodiff/index.js';
 import { empty, pickAxes, positions, view } from './views.js';
 
@@ -213,6 +214,18 @@ const randomBits: Implementation = ([keys], { shape }, output) => {
   return out;
 };
 
+const randomNormal: Implementation = ([keys], { shape }, output) => {
+  const out = empty(output);
+  const words = flatData(keys as HostArray);
+  const count = sizeOf(shape);
+  for (let i = 0; i < out.data.length; i++) {
+    const k = 2 * Math.floor(i / count);
+    const word = bitsAt(words[k] as number, words[k + 1] as number, (i % count) >> 1);
+    out.data[i] = wordToNormal(word, i % count);
+  }
+  return out;
+};
+
 const deriveKey: Implementation = ([keys, data], { purpose }, output) => {
   const out = empty(output);
   const words = flatData(keys as HostArray);
@@ -241,6 +254,7 @@ export const implementations: Readonly<Record<string, Implementation>> = {
   constant: (_, { value }) => value,
   iota,
   randomBits,
+  randomNormal,
   deriveKey,
   broadcast,
   reshape: ([x], { shape }) => hostArray(flatData(x as HostArray), shape),

@@ -136,7 +136,6 @@ export const i64 = {
 /** Single floats, on their way into vectors. */
 export const f32 = {
   load: (address: Code, offset: number): Code => [...address, 0x2a, ...access(2, offset)],
-  add: plain(0x92),
   splat: simd1(19),
   replaceLane: (x: Code, lane: number, value: Code): Code => [...x, ...value, ...simd(32), lane],
 };

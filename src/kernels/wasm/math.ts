@@ -122,12 +122,12 @@ export const log: MathFunction = (given, scope) => {
 };
 
 /**
- * tanh x as a quotient of polynomials in x², for |x| < 7.91; beyond it is ±1 in float32. Coefficients:
+ * tanh x as a quotient of polynomials in x², for |x| < 7.9; beyond it is ±1, exactly, for 1 − tanh² may be multiplied by a large number. Coefficients:
  * the minimax approximation of Eigen's `ptanh`.
  */
 export const tanh: MathFunction = (given, scope) => {
   const { keep } = scope;
-  const limit = 7.90531110763549805;
+  const limit = 7.9;
   const x = keep(clamped(given, -limit, limit));
   const square = keep(f32x4.mul(x, x));
   const above = polynomial(
@@ -143,7 +143,9 @@ export const tanh: MathFunction = (given, scope) => {
     [4.89352518554385e-3, 2.268434632439e-3, 1.18534705686654e-4, 1.19825839466702e-6],
     scope,
   );
-  return f32x4.div(f32x4.mul(x, above), below);
+  const quotient = f32x4.div(f32x4.mul(x, above), below);
+  const one = v128.or(f32x4.splat(1), v128.and(x, i32x4.constant(0x80000000)));
+  return v128.choose(f32x4.ge(f32x4.abs(x), splat(limit)), one, quotient);
 };
 
 /** erf x by its approximation for large |x|, and by its series for small ones. */

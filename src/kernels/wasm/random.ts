@@ -1,13 +1,14 @@
 /** Random words and standard normals as vector code. */
 import type { Expression, KeyWords } from '../plan/expression.js';
 import type { Code } from './encoding.js';
-import { f32, get, i32, i32x4, i64, v128 } from './instructions.js';
+import { f32, f32x4, get, i32, i32x4, i64, v128 } from './instructions.js';
 import type { Lanes, Nest } from './nest.js';
 import { keySchedule, type Stream, threefry } from './threefry.js';
 import type { ValueEmitter } from './values.js';
 import type { Local } from './writer.js';
 
 type RandomWord = Extract<Expression, { kind: 'randomWord' }>;
+type RandomNormal = Extract<Expression, { kind: 'randomNormal' }>;
 type DerivedWord = Extract<Expression, { kind: 'derivedWord' }>;
 
 const ZERO = i32x4.constant(0);
@@ -28,26 +29,20 @@ export function createRandom(nest: Nest, value: ValueEmitter, normalTable: numbe
       return keySchedule([k0 as Local, k1 as Local], writer);
     });
 
-  /** Whether eight neighbours are the words of four blocks. */
-  const isPaired = ({ key, at }: RandomWord): boolean => {
+  /** Whether eight neighbours start at a multiple of `of`, with a key that is theirs all. */
+  const isAligned = ({ key, at }: RandomWord | RandomNormal, of: 2 | 4): boolean => {
     const vector = nest.vector();
     const isVector = (name: string) => name === vector?.variable.name;
     return (
       vector?.width === 8 &&
       nest.stride(at) === 1 &&
-      at.constant % 2 === 0 &&
+      at.constant % of === 0 &&
       at.terms.every(
         ({ atom, coefficient }) =>
-          coefficient % 2 === 0 || (atom.kind === 'loop' && isVector(atom.name)),
+          coefficient % of === 0 || (atom.kind === 'loop' && isVector(atom.name)),
       ) &&
       !key.some(nest.variesIn)
     );
-  };
-
-  const pairedStream = ({ key, at }: RandomWord): Stream => {
-    const first = i32.shrU(get(nest.index(at)), i32.const(1));
-    const counter = i32x4.add(i32x4.splat(first), v128.words([0, 1, 2, 3]));
-    return { schedule: scheduleOf(key), counter: [ZERO, counter] };
   };
 
   const interleaved = ([x, y]: readonly [Local, Local]): Lanes => [
@@ -57,31 +52,78 @@ export function createRandom(nest: Nest, value: ValueEmitter, normalTable: numbe
 
   const single = (stream: Stream) => threefry([stream], writer)[0] as readonly [Local, Local];
 
-  /** The words at a position: neighbours share a block. */
+  /** The words at a position: two neighbours share a block. */
   const words = (e: RandomWord): Lanes => {
-    if (isPaired(e)) return interleaved(single(pairedStream(e)));
     const { key, at } = e;
-    const keyVaries = key.some(nest.variesIn);
+    if (isAligned(e, 2)) {
+      const first = i32.shrU(get(nest.index(at)), i32.const(1));
+      const counter = i32x4.add(i32x4.splat(first), v128.words([0, 1, 2, 3]));
+      return interleaved(single({ schedule: scheduleOf(key), counter: [ZERO, counter] }));
+    }
     const keys = key.map((word) => value(word, 'uint'));
-    return nest.each([nest.indices(at), ...keys], ([index, k0, k1]) => {
+    return nest.each([nest.indices(at), ...keys], ([index, ...own]) => {
       const i = define('v128', index as Code);
-      const schedule = keyVaries
-        ? keySchedule([define('v128', k0 as Code), define('v128', k1 as Code)], writer)
-        : scheduleOf(key);
-      const [x, y] = single({ schedule, counter: [ZERO, i32x4.shrU(get(i), 1)] });
-      return v128.choose(isOdd(get(i)), get(y), get(x));
+      return get(wordAt(key, own, i32x4.shrU(get(i), 1), get(i)));
     });
   };
 
-  /** Emits the words of several expressions at once, which is faster than one after the other. */
-  const wordsTogether = (all: readonly RandomWord[]): void => {
+  /** In each lane the first or second word of a block, as `which` is even or odd. */
+  const wordAt = (key: KeyWords, own: readonly Code[], block: Code, which: Code): Local => {
+    const [k0, k1] = own as readonly [Code, Code];
+    const schedule = key.some(nest.variesIn)
+      ? keySchedule([define('v128', k0), define('v128', k1)], writer)
+      : scheduleOf(key);
+    const [x, y] = single({ schedule, counter: [ZERO, block] });
+    return define('v128', v128.choose(isOdd(which), get(y), get(x)));
+  };
+
+  /** The normal numbers at a position: four neighbours share a block, two a word. */
+  const normals = (e: RandomNormal): Lanes => {
+    const { key, at } = e;
+    if (isAligned(e, 4)) {
+      const stream = normalStream(e, e);
+      return twoOfEach(interleaved(single(stream))[0] as Local);
+    }
+    const keys = key.map((word) => value(word, 'uint'));
+    return nest.each([nest.indices(at), ...keys], ([index, ...own]) => {
+      const i = define('v128', index as Code);
+      const word = wordAt(key, own, i32x4.shrU(get(i), 2), i32x4.shrU(get(i), 1));
+      const [a, b] = entries(word);
+      return v128.choose(isOdd(get(i)), f32x4.sub(get(a), get(b)), f32x4.add(get(a), get(b)));
+    });
+  };
+
+  /** The blocks of eight neighbours at one position, and of eight at another. */
+  const normalStream = (first: RandomNormal, second: RandomNormal): Stream => {
+    const [a, b] = [first, second].map(({ at }) =>
+      i32x4.splat(i32.shrU(get(nest.index(at)), i32.const(2))),
+    ) as [Code, Code];
+    const counter = i32x4.add(v128.shuffle(a, b, [0, 0, 4, 4]), v128.words([0, 1, 0, 1]));
+    return { schedule: scheduleOf(first.key), counter: [ZERO, counter] };
+  };
+
+  /** Emits the numbers of several expressions at once, which is faster than one after the other. */
+  const normalsTogether = (all: readonly RandomNormal[]): void => {
     const inner = writer.innermost();
-    const paired = all.filter((e) => isPaired(e) && nest.depthOf(e) === inner);
-    for (let i = 0; i < paired.length; i += TOGETHER) {
-      const some = paired.slice(i, i + TOGETHER);
-      const blocks = threefry(some.map(pairedStream), writer);
-      some.forEach((e, k) => {
-        writer.once(e, inner, () => interleaved(blocks[k] as readonly [Local, Local]));
+    const ready = all.filter((e) => isAligned(e, 4) && nest.depthOf(e) === inner);
+    const pairs: (readonly [RandomNormal, RandomNormal])[] = [];
+    for (const e of ready) {
+      const partner = pairs.findIndex(([a, b]) => a === b && a.key === e.key);
+      const alone = pairs[partner];
+      if (alone === undefined) pairs.push([e, e]);
+      else pairs[partner] = [alone[0], e];
+    }
+    for (let i = 0; i < pairs.length; i += TOGETHER) {
+      const some = pairs.slice(i, i + TOGETHER);
+      const blocks = threefry(
+        some.map(([a, b]) => normalStream(a, b)),
+        writer,
+      );
+      some.forEach((pair, k) => {
+        const ofPair = interleaved(blocks[k] as readonly [Local, Local]);
+        pair.forEach((e, side) => {
+          writer.once(e, inner, () => twoOfEach(ofPair[side] as Local));
+        });
       });
     }
   };
@@ -97,28 +139,35 @@ export function createRandom(nest: Nest, value: ValueEmitter, normalTable: numbe
   };
 
   /**
-   * Standard normals of random words: the table's entry of the high half plus that of the low. Two
-   * words at a time go to a general register, whose shifts run beside the vectors' work.
+   * The table's entries of the upper and of the lower halves of four words. Two words at a time go to
+   * a general register, whose shifts run beside the vectors' work.
    */
-  const normals = (of: Lanes): Lanes =>
-    of.map((word) => {
-      const pairs = [0, 1].map((half) => define('i64', i64.lane(get(word), half)));
-      const entry = (pair: Local, half: number): Code => {
-        const moved = half === 0 ? i64.shl(get(pair), 2) : i64.shrU(get(pair), 16 * half - 2);
-        return f32.load(i64.wrap(i64.and(moved, OFFSET_BITS)), normalTable);
-      };
-      const normal = (lane: number): Code => {
-        const [pair, low] = [pairs[lane >> 1] as Local, 2 * (lane & 1)];
-        return f32.add(entry(pair, low + 1), entry(pair, low));
-      };
-      return define(
+  const entries = (word: Local): readonly [Local, Local] => {
+    const pairs = [0, 1].map((half) => define('i64', i64.lane(get(word), half)));
+    const entry = (lane: number, upper: 0 | 1): Code => {
+      const pair = get(pairs[lane >> 1] as Local);
+      const half = 2 * (lane & 1) + upper;
+      const offset = half === 0 ? i64.shl(pair, 2) : i64.shrU(pair, 16 * half - 2);
+      return f32.load(i64.wrap(i64.and(offset, OFFSET_BITS)), normalTable);
+    };
+    const gathered = (upper: 0 | 1): Local =>
+      define(
         'v128',
         [1, 2, 3].reduce<Code>(
-          (text, lane) => f32.replaceLane(text, lane, normal(lane)),
-          f32.splat(normal(0)),
+          (text, lane) => f32.replaceLane(text, lane, entry(lane, upper)),
+          f32.splat(entry(0, upper)),
         ),
       );
-    });
+    return [gathered(1), gathered(0)];
+  };
 
-  return { words, wordsTogether, derived, normals };
+  /** The eight numbers of four words: the sum and the difference of the entries of each. */
+  const twoOfEach = (word: Local): Lanes => {
+    const [a, b] = entries(word);
+    const sum = define('v128', f32x4.add(get(a), get(b)));
+    const difference = define('v128', f32x4.sub(get(a), get(b)));
+    return interleaved([sum, difference]);
+  };
+
+  return { words, normals, normalsTogether, derived };
 }

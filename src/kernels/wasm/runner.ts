@@ -1,6 +1,6 @@
 /** The function `run`, which calls the kernels in order, and the barrier at which threads meet. */
 import { kernelCost } from '../plan/cost.js';
-import { nodesOf } from '../plan/expression.js';
+import { type Expression, nodesOf } from '../plan/expression.js';
 import type { AnyKernel } from '../plan/plan.js';
 import type { Code, WasmFunction } from './encoding.js';
 import { call, drop, get, i32, repeatWhile, set, when } from './instructions.js';
@@ -49,9 +49,11 @@ export function barrier(): WasmFunction {
 /** Below this much work (bytes, and eighths of an operation) a kernel is thread 0's alone. */
 const SOLO_WORK = 65_536;
 
+const draws = ({ kind }: Expression): boolean => kind === 'randomWord' || kind === 'randomNormal';
+
 /** Whether one thread is sooner done with a kernel than several with waiting for each other. */
 export const isSolo = (kernel: AnyKernel): boolean => {
-  if ('kind' in kernel || nodesOf(kernel.body).some((e) => e.kind === 'randomWord')) return false;
+  if ('kind' in kernel || nodesOf(kernel.body).some(draws)) return false;
   const { flops, bytes } = kernelCost(kernel);
   return flops / 8 + bytes < SOLO_WORK;
 };

@@ -45,6 +45,8 @@ export function dtypeOf(e: Expression): DType | undefined {
       return dtypeOf(e.inside) ?? dtypeOf(e.outside);
     case 'fold':
       return e.fold === 'argmax' ? 'int' : dtypeOf(e.body);
+    case 'randomNormal':
+      return 'float';
     case 'randomWord':
     case 'derivedWord':
       return 'uint';
@@ -53,9 +55,9 @@ export function dtypeOf(e: Expression): DType | undefined {
   }
 }
 
-/** Emits values; `wordsTogether` emits the random words of several expressions beforehand, faster. */
+/** Emits values; `normalsTogether` emits the random numbers of several expressions beforehand, faster. */
 export type Values = ValueEmitter & {
-  readonly wordsTogether: ReturnType<typeof createRandom>['wordsTogether'];
+  readonly normalsTogether: ReturnType<typeof createRandom>['normalsTogether'];
 };
 
 export function createValues(context: ValueContext): Values {
@@ -107,15 +109,14 @@ export function createValues(context: ValueContext): Values {
         return context.fold(e, value);
       case 'randomWord':
         return random.words(e);
+      case 'randomNormal':
+        return random.normals(e);
       case 'derivedWord':
         return random.derived(e);
     }
   };
 
   const applied = (e: Extract<Expression, { kind: 'apply' }>): Lanes => {
-    if (e.name === 'bitsToNormal') {
-      return random.normals(value(e.operands[0] as Expression, 'uint'));
-    }
     const own = e.operands.map(dtypeOf).filter((d) => d !== undefined);
     const from = (e.name === 'select' ? e.dtype : own[0]) ?? e.from;
     const operands = e.operands.map((x, i) =>
@@ -153,7 +154,7 @@ export function createValues(context: ValueContext): Values {
     return tests;
   };
 
-  return Object.assign(value, { wordsTogether: random.wordsTogether });
+  return Object.assign(value, { normalsTogether: random.normalsTogether });
 }
 
 function constant(value: number, dtype: DType): Code {

@@ -64,7 +64,9 @@ export function accessOf(
   const lies = (p: Position): boolean =>
     Math.abs(stepAlong(p, along.at(-1)?.name)) === 1 &&
     Math.abs(stepAlong(p, contracted.at(-1)?.name)) !== 1;
-  const words = nodes.flatMap((e) => (e.kind === 'randomWord' ? [e.at] : []));
+  const words = nodes.flatMap((e) =>
+    e.kind === 'randomWord' || e.kind === 'randomNormal' ? [e.at] : [],
+  );
   const loads = nodes.flatMap((e) => (e.kind === 'load' || e.kind === 'gather' ? [e.at] : []));
   const innermost = along.at(-1)?.size ?? 1;
   return {

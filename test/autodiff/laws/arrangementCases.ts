@@ -155,6 +155,12 @@ export const sources: Readonly<Record<string, readonly Strategy[]>> = {
       params: { shape },
     })),
   ],
+  randomNormal: [
+    strategy('randomNormal', 'none', (random, shape) => ({
+      inputs: [wordArray(random, [...someAxes(random, shape), 2])],
+      params: { shape },
+    })),
+  ],
   deriveKey: [
     strategy('deriveKey', 'none', (random, shape) => ({
       inputs: [wordArray(random, [...shape, 2]), integerArray(random, shape, 0, 2 ** 31 - 1)],

@@ -173,7 +173,6 @@ export const primitiveStrategies: Readonly<Record<string, readonly Strategy[]>> 
   roundToBfloat16: [through('roundToBfloat16', ordinary)],
   roundToFloat16: [through('roundToFloat16', ordinary)],
   bitsToUniform: [discrete('bitsToUniform', wordArray)],
-  bitsToNormal: [discrete('bitsToNormal', wordArray)],
   stopGradient: [flatOf('stopGradient', ordinary), discrete('stopGradient', bfloat16s)],
   ...sources,
   ...structural,

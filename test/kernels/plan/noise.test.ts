@@ -55,7 +55,7 @@ const LIMITS = {
 const STORING = { maxReads: 24, fused };
 
 const drawsNoise = (kernel: AnyKernel): boolean =>
-  !('kind' in kernel) && nodesOf(kernel.body).some((e) => e.kind === 'randomWord');
+  !('kind' in kernel) && nodesOf(kernel.body).some((e) => e.kind === 'randomNormal');
 
 // Sizes that have nothing in common, so that a buffer of a weight's size is a copy of one.
 const [WIDTH, MLP, VOCABULARY, PATCH] = [22, 37, 41, 3];

@@ -16,7 +16,7 @@ import type { Values } from '../values.js';
 import type { Local } from '../writer.js';
 import { bindParts, type Panel } from './panels.js';
 
-type RandomWord = Extract<Expression, { kind: 'randomWord' }>;
+type RandomNormal = Extract<Expression, { kind: 'randomNormal' }>;
 
 const smooth = (nest: Nest, e: Expression, vector: VectorVariable): number =>
   nest.withVector(vector, () => {
@@ -81,11 +81,11 @@ function loopOver(
 
 const part = (lanes: Lanes, u: number) => get(lanes[lanes.length === 1 ? 0 : u] as Local);
 
-/** Terms whose random words are drawn together. */
-const DRAWN_TOGETHER = 4;
+/** Terms whose random numbers are drawn together. */
+const DRAWN_TOGETHER = 8;
 
-const randomWordsIn = (e: Expression): readonly RandomWord[] =>
-  nodesOf(e).filter((x): x is RandomWord => x.kind === 'randomWord');
+const normalsIn = (e: Expression): readonly RandomNormal[] =>
+  nodesOf(e).filter((x): x is RandomNormal => x.kind === 'randomNormal');
 
 function packAcross(
   nest: Nest,
@@ -104,7 +104,7 @@ function packAcross(
         last === undefined || own === last ? p : renameLoops(p, [last], [own]),
     );
     const operands = named.map((rename) => mapPositions(operand, rename));
-    value.wordsTogether(operands.flatMap(randomWordsIn));
+    value.normalsTogether(operands.flatMap(normalsIn));
     operands.forEach((e, i) => {
       const lanes = value(e, 'float');
       const offset = termOffset(contracted, 4 * width);
@@ -130,7 +130,7 @@ function packAcross(
       contracted.slice(0, -1),
       contracted.slice(0, -1).map(() => 1),
       () => {
-        const drawn = randomWordsIn(operand).length > 0 ? DRAWN_TOGETHER : 1;
+        const drawn = normalsIn(operand).length > 0 ? DRAWN_TOGETHER : 1;
         const whole = last.size - (last.size % drawn);
         const inGroups = (): void => {
           const { local } = nest.loop(last);
@@ -206,7 +206,7 @@ function packAlong(
   const steps = contracted.map((_, i) => (i === contracted.length - 1 ? vector.width : 1));
   nest.withVector(vector, () =>
     loopOver(nest, contracted, steps, () => {
-      value.wordsTogether(lanes.flatMap((l) => randomWordsIn(l.operand)));
+      value.normalsTogether(lanes.flatMap((l) => normalsIn(l.operand)));
       const rows = lanes.map(({ operand }) => value(operand, 'float'));
       const address = get(nest.address(target, termOffset(contracted, 4 * width), 1));
       for (let u = 0; 4 * u < vector.width; u++) {

@@ -41,6 +41,8 @@ export function typeFinder(): (e: Expression) => ValueType | undefined {
         return firstOf([e.inside, e.outside]);
       case 'fold':
         return e.fold === 'argmax' ? 'i32' : find(e.body);
+      case 'randomNormal':
+        return 'f32';
       case 'randomWord':
       case 'derivedWord':
         return 'u32';

@@ -92,6 +92,14 @@ export function valuePrinter(scope: KernelScope, bodies: readonly Expression[]):
         const block = blockOf(e.key, '0u', `u32(${position(counter)})`, positionKey(counter));
         return oneOf(block, e.at);
       }
+      case 'randomNormal': {
+        // Four neighbours share a block, two a word.
+        const counter = quotient(e.at, 4);
+        const block = blockOf(e.key, '0u', `u32(${position(counter)})`, positionKey(counter));
+        const word = local(oneOf(block, quotient(e.at, 2)));
+        const [a, b] = [local(normal(`${word} >> 16u`)), local(normal(`${word} & 0xffffu`))];
+        return `select(${a} - ${b}, ${a} + ${b}, (${position(e.at)}) % 2 == 0)`;
+      }
       case 'derivedWord': {
         const data = value(e.data, 'i32');
         return oneOf(blockOf(e.key, `${e.purpose}u`, `bitcast<u32>(${data})`, data), e.word);
@@ -158,10 +166,6 @@ export function valuePrinter(scope: KernelScope, bodies: readonly Expression[]):
         return roundedTo('float16', value(x, 'f32'));
       case 'bitsToUniform':
         return `${writer.call('uniformOf')}(${value(x, 'u32')})`;
-      case 'bitsToNormal': {
-        const word = local(value(x, 'u32'));
-        return `(${normal(`${word} >> 16u`)} + ${normal(`${word} & 0xffffu`)})`;
-      }
       default: {
         const print = arithmetic[e.name];
         if (print === undefined) throw new Error(`webgpu: no WGSL for primitive ${e.name}`);
