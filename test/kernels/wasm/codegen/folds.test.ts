@@ -152,3 +152,12 @@ test('one sum inside another', async () => {
   };
   await setting.check(f, [array(6, 21, 13)], 'variance');
 });
+
+test('what one thread alone computes is there before all read it', async () => {
+  // Each sum is too little work for two threads, each result enough.
+  const count = 16;
+  const f = (x: Value, ...small: Value[]) =>
+    small.map((v, i) => add(mul(x, i + 1), reduceSum(exp(v))));
+  const inputs = [array(1, 40_000), ...range(count).map((i) => array(i, 900 + i))];
+  await setting.check(f, inputs, 'alternating', 5e-5);
+});

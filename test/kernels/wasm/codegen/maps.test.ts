@@ -189,7 +189,18 @@ describe('outputs', () => {
   });
 
   test('random words, wherever the vectors begin', async () => {
-    for (const shape of [[1], [7], [8], [9], [3, 5], [3, 16], [40, 33], [2, 3, 5]]) {
+    for (const shape of [
+      [1],
+      [7],
+      [8],
+      [9],
+      [3, 5],
+      [3, 16],
+      [40, 33],
+      [2, 3, 5],
+      [50],
+      [3, 101],
+    ]) {
       // A key each, or the words would be stored once and read from memory.
       const f = (a: Value, b: Value, c: Value, d: Value) => [
         randomBits(a, shape),
