@@ -20,6 +20,7 @@ import {
   sizeOf,
   toHalf,
   trace,
+  transpose,
   type Value,
   widened,
 } from '../../src/autodiff/index.js';
@@ -121,6 +122,23 @@ onEachBackend((backend, name) => {
     expect(backward).toEqual(bits);
     expect(forward).toEqual(range(n * m).map((i) => bits[(i % m) * n + Math.floor(i / m)]));
   });
+
+  test.each([7, 12, 13, 25, 48])(
+    'as the left operand, along its rows and its columns: %i',
+    async (n) => {
+      const f = (k: Value, x: Value, y: Value) => {
+        const epsilon = mul(0.5, normal(k, [n, n]));
+        return [matmul(transpose(epsilon), x), matmul(epsilon, y)];
+      };
+      const random = generator(n);
+      const inputs = [
+        key(n),
+        uniformArray(random, [n, 9], -1, 1),
+        uniformArray(random, [n, 11], -1, 1),
+      ];
+      await checkTape(backend(), simplify(trace(f, ...(inputs as []))), inputs, 'left');
+    },
+  );
 
   test('two noises of one weight, and one noise twice', async () => {
     const f = (w: Value, k: Value, other: Value, x: Value) => {

@@ -24,10 +24,12 @@ export interface OpenLoop {
   readonly local: Local;
 }
 
-/** The variable of which `width` neighbouring values, from an even one on, are computed together. */
+/** The variable of which `width` neighbouring values are computed together. */
 export interface VectorVariable {
   readonly variable: LoopVariable;
   readonly width: 4 | 8;
+  /** The first of them is a multiple of this; of `width` by default. */
+  readonly start?: number;
   /** Whether the last step reaches beyond the variable's size. */
   readonly ragged: boolean;
 }

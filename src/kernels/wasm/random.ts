@@ -35,6 +35,7 @@ export function createRandom(nest: Nest, value: ValueEmitter, normalTable: numbe
     const isVector = (name: string) => name === vector?.variable.name;
     return (
       vector?.width === 8 &&
+      (vector.start ?? vector.width) % of === 0 &&
       nest.stride(at) === 1 &&
       at.constant % of === 0 &&
       at.terms.every(

@@ -45,6 +45,7 @@ export function emitPack(
   const acrossVector: VectorVariable = {
     variable: last,
     width: width > 4 ? 8 : 4,
+    start: width,
     ragged: count % width !== 0 || width % 4 !== 0,
   };
   const fitsAcross = across.length === 1 || last.size % width === 0;
