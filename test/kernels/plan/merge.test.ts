@@ -110,6 +110,7 @@ describe('replacing positions', () => {
   const key: KeyWords = [load(ofAtom(a)), load(plus(ofAtom(a), fixed(1)))];
   const shared = load(ofAtom(b));
   const word = (at: Position): Expression => ({ kind: 'randomWord', key, at });
+  const drawn: Expression = { kind: 'randomNormal', key, at: ofAtom(b) };
   const fold: Expression = { kind: 'fold', fold: 'sum', loops: [c], body: load(over(b, c)) };
   const guard: Expression = {
     kind: 'guard',
@@ -132,7 +133,7 @@ describe('replacing positions', () => {
     data: shared,
     word: ofAtom(a),
   };
-  const leaves = [shared, word(over(a, b)), word(ofAtom(c)), fold, guard, gather, derived];
+  const leaves = [shared, word(over(a, b)), word(ofAtom(c)), fold, guard, gather, derived, drawn];
   const body: Expression = {
     kind: 'apply',
     name: 'add',
@@ -156,8 +157,8 @@ describe('replacing positions', () => {
         .filter((k) => k === isB),
     ).toEqual([]);
     // Words, the fold and the position do not read at b alone.
-    for (const i of [1, 2, 3, 7]) expect(after[i]).toBe(operandsOf(body)[i]);
-    for (const i of [0, 4, 5, 6]) expect(after[i]).not.toBe(operandsOf(body)[i]);
+    for (const i of [1, 2, 3, 8]) expect(after[i]).toBe(operandsOf(body)[i]);
+    for (const i of [0, 4, 5, 6, 7]) expect(after[i]).not.toBe(operandsOf(body)[i]);
     expect((after[4] as typeof guard & { kind: 'guard' }).inside).toBe(after[0]);
     expect((after[6] as typeof derived & { kind: 'derivedWord' }).data).toBe(after[0]);
   });
@@ -166,10 +167,11 @@ describe('replacing positions', () => {
     const moved = operandsOf(
       mapPositions(body, (p) => (positionKey(p) === positionKey(ofAtom(a)) ? fixed(4) : p)),
     );
-    const keys = [moved[1], moved[2], moved[6]].map((e) => (e as { key: KeyWords }).key);
+    const keys = [moved[1], moved[2], moved[6], moved[7]].map((e) => (e as { key: KeyWords }).key);
     expect(keys[0]).not.toBe(key);
     expect(keys[1]).toBe(keys[0]);
     expect(keys[2]).toBe(keys[0]);
+    expect(keys[3]).toBe(keys[0]);
     expect((keys[0] as KeyWords)[1]).toBe(key[1]);
   });
 

@@ -118,6 +118,7 @@ const BASE = {
   purpose: 1,
   word: 0,
   counter: 0,
+  drawn: 'randomWord' as 'randomWord' | 'randomNormal',
   swapped: false,
   sameBuffer: false,
 };
@@ -163,7 +164,7 @@ function kernelOf(p: Parts): Kernel {
       outside: number(p.constant),
     },
     { kind: 'fold', fold: p.fold, loops: [k], body: apply('mul', read, read) },
-    { kind: 'randomWord', key: [word, word], at: fixed(p.counter) },
+    { kind: p.drawn, key: [word, word], at: fixed(p.counter) },
     { kind: 'position', at: plus(ofAtom(i), fixed(p.shift)) },
   );
   return { output: out, axes: [i, j], body, reads: buffersOf(body) };
@@ -198,6 +199,7 @@ const VARIATIONS: Readonly<Record<string, Partial<Parts>>> = {
   'purpose of a derived key': { purpose: 2 },
   'word of a derived key': { word: 1 },
   'counter of a random word': { counter: 1 },
+  'random number': { drawn: 'randomNormal' },
   'order of operands': { swapped: true },
   'one buffer instead of two': { sameBuffer: true },
   'in place': { ids: [2, 2, 3] },

@@ -14,6 +14,7 @@ import {
   key,
   lt,
   mul,
+  normal,
   pad,
   randomBits,
   range,
@@ -188,30 +189,39 @@ describe('outputs', () => {
     expect(toNumbers(count as HostArray)).toEqual([3]);
   });
 
-  test('random words, wherever the vectors begin', async () => {
-    for (const shape of [
+  test('random numbers, wherever the vectors begin', async () => {
+    const shapes = [
       [1],
       [7],
       [8],
       [9],
+      [50],
       [3, 5],
       [3, 16],
       [40, 33],
-      [2, 3, 5],
-      [50],
       [3, 101],
-    ]) {
-      // A key each, or the words would be stored once and read from memory.
-      const f = (a: Value, b: Value, c: Value, d: Value) => [
-        randomBits(a, shape),
-        transpose(uniform(b, shape), range(shape.length).reverse()),
-        slice(
-          randomBits(c, shape),
-          shape.map((n) => Number(n > 1)),
-        ),
-        reduceSum(uniform(d, shape)),
-      ];
-      await setting.check(f, [key(11), key(12), key(13), key(14)], `words [${shape}]`);
+      [2, 3, 5],
+      [9, 2, 4],
+    ];
+    for (const shape of shapes) {
+      for (const draw of [randomBits, uniform, normal]) {
+        // A key each, or the numbers would be stored once and read from memory.
+        const f = (a: Value, b: Value, c: Value, d: Value, e: Value) => [
+          draw(a, shape),
+          transpose(draw(b, shape), range(shape.length).reverse()),
+          slice(
+            draw(c, shape),
+            shape.map((n) => Number(n > 1)),
+          ),
+          slice(
+            draw(d, shape),
+            shape.map((n) => Math.min(n - 1, 2)),
+          ),
+          reduceSum(draw === randomBits ? uniform(e, shape) : draw(e, shape), 0),
+        ];
+        const keys = range(5).map((i) => key(11 + i));
+        await setting.check(f, keys, `${draw.name} [${shape}]`);
+      }
     }
   });
 });
