@@ -140,14 +140,19 @@ onEachBackend((backend, name) => {
     },
   );
 
-  test('two noises of one weight, and one noise twice', async () => {
-    const f = (w: Value, k: Value, other: Value, x: Value) => {
-      const [first, second] = [k, other].map((e) => mul(0.3, normal(e, [19, 21])));
+  test.each([21, 24])('two noises of one weight, and one noise twice: rows of %i', async (n) => {
+    const f = (w: Value, k: Value, other: Value, x: Value, g: Value) => {
+      const [first, second] = [k, other].map((e) => mul(0.3, normal(e, [20, n])));
       const noisy = add(add(w, first as Value), add(second as Value, first as Value));
-      return matmulTransposed(x, noisy);
+      return [matmulTransposed(x, noisy), matmul(g, noisy)];
     };
-    const random = generator(5);
-    const inputs = [uniformArray(random, [19, 21]), key(1), key(2), uniformArray(random, [7, 21])];
+    const shapes = [
+      [20, n],
+      [7, n],
+      [9, 20],
+    ];
+    const [w, x, g] = shapes.map((s, i) => uniformArray(generator(i), s, -1, 1));
+    const inputs = [w, key(1), key(2), x, g] as HostArray[];
     await checkTape(backend(), simplify(trace(f, ...(inputs as []))), inputs, 'two noises');
   });
 });
