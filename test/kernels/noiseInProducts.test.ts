@@ -141,10 +141,11 @@ onEachBackend((backend, name) => {
   );
 
   test.each([21, 24])('two noises of one weight, and one noise twice: rows of %i', async (n) => {
-    const f = (w: Value, k: Value, other: Value, x: Value, g: Value) => {
-      const [first, second] = [k, other].map((e) => mul(0.3, normal(e, [20, n])));
-      const noisy = add(add(w, first as Value), add(second as Value, first as Value));
-      return [matmulTransposed(x, noisy), matmul(g, noisy)];
+    const f = (w: Value, k: Value, other: Value, e: Value, x: Value, g: Value) => {
+      const [first, second] = [k, other].map((own) => mul(0.3, normal(own, [20, n])));
+      const both = add(add(w, first as Value), second as Value);
+      const twice = add(mul(normal(e, [20, n]), w), normal(e, [20, n]));
+      return [matmulTransposed(x, both), matmul(g, both), matmul(g, twice)];
     };
     const shapes = [
       [20, n],
@@ -152,7 +153,7 @@ onEachBackend((backend, name) => {
       [9, 20],
     ];
     const [w, x, g] = shapes.map((s, i) => uniformArray(generator(i), s, -1, 1));
-    const inputs = [w, key(1), key(2), x, g] as HostArray[];
+    const inputs = [w, key(1), key(2), key(3), x, g] as HostArray[];
     await checkTape(backend(), simplify(trace(f, ...(inputs as []))), inputs, 'two noises');
   });
 });
