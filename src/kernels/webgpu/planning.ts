@@ -12,7 +12,7 @@ const OPERAND_COST = 12;
 /** Kernels that read more buffers than this are cut, even where a device could bind them. */
 const MOST_READS = 12;
 /** A software adapter compiles a workgroup's invocations one by one. */
-const LANES_IN_SOFTWARE = 64;
+const LANES_IN_SOFTWARE = 16;
 
 export interface PlanningOptions {
   readonly layout: ArrayLayout;

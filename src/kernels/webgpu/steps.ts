@@ -40,7 +40,7 @@ export interface StepOptions {
 }
 
 const drawsNoise = (operand: Expression): boolean =>
-  nodesOf(operand).some((e) => e.kind === 'randomWord');
+  nodesOf(operand).some((e) => e.kind === 'randomWord' || e.kind === 'randomNormal');
 
 export const shapeOf = ({ batch, rows, columns, sums }: ProductPlan): ProductShape => ({
   batch: sizeOfLoops(batch),

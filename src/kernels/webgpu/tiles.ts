@@ -54,7 +54,11 @@ export const TILES: readonly Tile[] = [
   tile(8, 128, 1, 4, 16),
   tile(64, 16, 4, 1, 16),
   tile(16, 64, 1, 4, 16),
+  tile(16, 16, 4, 4, 16),
 ];
+
+/** Smaller workgroups would leave a part of a GPU's processor idle. */
+const FEWEST_LANES = 32;
 
 /** Rows and columns of a tile on matrix units. */
 export const MATRIX_TILE_SIZE = 64;
@@ -78,6 +82,7 @@ export const tilesFor = ({ products }: ProductShape, limits: TileLimits): readon
   TILES.filter(
     (t) =>
       lanesOf(t) <= limits.lanes &&
+      lanesOf(t) >= Math.min(FEWEST_LANES, limits.lanes) &&
       tileBytes(t) <= limits.workgroupBytes &&
       // More sums than registers would spill.
       t.rowsEach * t.columnsEach * products <= 64,
@@ -89,9 +94,9 @@ const BUSY = 128;
 const SHORTEST_PART = 128;
 const MOST_PARTS = 32;
 
-/** What copying an element costs, in multiplications; a normal number takes half a Threefry block. */
+/** What copying an element costs, in multiplications; four normal numbers take a Threefry block. */
 const COPY = 2;
-const NOISE = 80;
+const NOISE = 50;
 
 /** About how long a tiling takes: multiplications of the busiest processor, and what goes with them. */
 function score(shape: ProductShape, { tile: t, parts }: Tiling): number {

@@ -89,8 +89,8 @@ export function sampleProduct(shape: ProductShape): Kernel {
   });
   const operand = (from: Var, place: Position, noisy: boolean): Expression => {
     const load: Expression = { kind: 'load', buffer: from, at: place };
-    const word: Expression = { kind: 'randomWord', key: [number(1), number(2)], at: place };
-    return noisy ? apply('add', [load, apply('bitsToNormal', [word])]) : load;
+    const normal: Expression = { kind: 'randomNormal', key: [number(1), number(2)], at: place };
+    return noisy ? apply('add', [load, normal]) : load;
   };
   const sums = range(products).map((p): Expression => {
     const k = axis(`k${p}`, terms);

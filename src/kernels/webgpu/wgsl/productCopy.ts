@@ -69,11 +69,13 @@ function storeFour(name: string, place: string, four: string, element: TileMemor
   return `{ let four = vec4h(${four}); ${parts.join(' ')} }`;
 }
 
-/** Lines that are copied together: a block of random words serves two neighbours. */
-const linesTogether = ({ operand, along }: Side, sum: ProductSum): number =>
-  accessOf(operand, along, sum).noiseAlongLines ? 2 : 1;
+/** Lines that are copied together: a block of random words serves four neighbours, a word two. */
+function linesTogether({ operand, along }: Side, sum: ProductSum): number {
+  if (!accessOf(operand, along, sum).noiseAlongLines) return 1;
+  return (along.at(-1)?.size ?? 1) % 4 === 0 ? 4 : 2;
+}
 
-/** The functions that copy four terms of one line, or of two neighbours, of each operand of a sum. */
+/** The functions that copy four terms of a line, or of a few neighbours, of each operand of a sum. */
 export function copyFunctions(
   context: ProductContext,
   sum: ProductSum,

@@ -44,6 +44,9 @@ function countUses(bodies: readonly Expression[]): ReadonlyMap<Expression, numbe
 const isCheap = (e: Expression): boolean =>
   e.kind === 'number' || e.kind === 'load' || e.kind === 'position';
 
+/** Whether a position's parity is that of its constant. */
+const isEven = ({ terms }: Position): boolean => terms.every((t) => t.coefficient % 2 === 0);
+
 const holdsFold = (e: Expression): boolean => e.kind === 'fold' || parts(e).some(holdsFold);
 
 /** @param bodies the expressions that will be printed, so that what they share is computed once. */
@@ -96,9 +99,12 @@ export function valuePrinter(scope: KernelScope, bodies: readonly Expression[]):
         // Four neighbours share a block, two a word.
         const counter = quotient(e.at, 4);
         const block = blockOf(e.key, '0u', `u32(${position(counter)})`, positionKey(counter));
-        const word = local(oneOf(block, quotient(e.at, 2)));
-        const [a, b] = [local(normal(`${word} >> 16u`)), local(normal(`${word} & 0xffffu`))];
-        return `select(${a} - ${b}, ${a} + ${b}, (${position(e.at)}) % 2 == 0)`;
+        const half = quotient(e.at, 2);
+        const word = remember(`word ${block} ${positionKey(half)}`, () => oneOf(block, half));
+        const a = remember(`entry ${word} >> 16`, () => normal(`${word} >> 16u`));
+        const b = remember(`entry ${word} & 0xffff`, () => normal(`${word} & 0xffffu`));
+        if (!isEven(e.at)) return `select(${a} - ${b}, ${a} + ${b}, (${position(e.at)}) % 2 == 0)`;
+        return `(${a} ${e.at.constant % 2 === 0 ? '+' : '-'} ${b})`;
       }
       case 'derivedWord': {
         const data = value(e.data, 'i32');
@@ -121,8 +127,7 @@ export function valuePrinter(scope: KernelScope, bodies: readonly Expression[]):
   };
   /** Word `at mod 2` of a block. */
   const oneOf = (block: string, at: Position): string => {
-    const even = at.terms.every((t) => t.coefficient % 2 === 0);
-    if (even) return `${block}.${at.constant % 2 === 0 ? 'x' : 'y'}`;
+    if (isEven(at)) return `${block}.${at.constant % 2 === 0 ? 'x' : 'y'}`;
     return `select(${block}.x, ${block}.y, (${position(at)}) % 2 != 0)`;
   };
 
