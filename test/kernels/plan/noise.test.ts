@@ -101,7 +101,12 @@ const TARGETS = ['query', 'key', 'value', 'out', 'fc1', 'fc2'];
 /** A whole training step of Flat-LoRA, and the sizes of the weights that it perturbs. */
 function stepOf(
   name: keyof typeof models,
-  options: { readonly recompute?: boolean; readonly half?: boolean },
+  options: {
+    readonly recompute?: boolean;
+    readonly half?: boolean;
+    readonly samples?: number;
+    readonly twice?: boolean;
+  },
 ): { readonly tape: Tape; readonly sizes: ReadonlySet<number> } {
   const { weights, batch, apply } = models[name]();
   const base = options.half
@@ -110,9 +115,10 @@ function stepOf(
   const method = lora({ rank: 3, alpha: 3, targetModules: TARGETS });
   const { adapters, base: frozen } = orThrow(method.init(base as never, key(2)));
   const loss = (w: unknown, b: { x: Value; y: Value }) => softmaxCrossEntropy(apply(w, b.x), b.y);
-  const objective = flat({ sigma: 0.1, recompute: options.recompute ?? false })(
-    adapt(frozen, method)(loss as never) as never,
-  );
+  const { recompute = false, samples = 1 } = options;
+  const noisy = flat({ sigma: 0.1, recompute, samples });
+  const once = noisy(adapt(frozen, method)(loss as never) as never);
+  const objective = options.twice ? noisy(once) : once;
   const optimiser = adamW({ learningRate: 1e-3 });
   const step = trainStep(objective as never, optimiser, { totalSteps: 10 });
   const state = initialState(adapters, optimiser);
@@ -150,6 +156,13 @@ describe.each(Object.keys(models) as (keyof typeof models)[])('a step of a %s', 
       expect(weightLike(step, limits)).toEqual([]);
     }
     expect(weightLike(step, STORING).length).toBeGreaterThanOrEqual(12);
+  });
+
+  test.each([{ twice: true }, { samples: 2 }])('nor where there is more noise: %j', (options) => {
+    const step = stepOf(name, options);
+    for (const limits of Object.values(LIMITS)) {
+      expect(weightLike(step, limits)).toEqual([]);
+    }
   });
 
   test('draws noise in the products of both passes', () => {
