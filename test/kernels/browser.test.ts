@@ -120,7 +120,7 @@ if (!present && !required) {
 
   test('the choice of a backend passes the software adapter over', async () => {
     const { name, reason } = (await page.evaluate('choice()')) as Record<string, string>;
-    expect(name).toBe('gpujs-webasm');
+    expect(name).toBe('wasm');
     expect(reason).toMatch(
       /webgpu: only a software adapter.*gpujs-webgpu: only a software adapter/,
     );
