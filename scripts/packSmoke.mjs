@@ -22,7 +22,8 @@ const EXPECTED = [
   'key 0 7',
   'folded 2 words, same again',
   'same module true',
-  'gradient 2 4 6',
+  'gpujs-webasm: gradient 2 4 6',
+  'wasm: gradient 2 4 6',
   'adapters weight',
 ];
 
@@ -40,13 +41,15 @@ const again = words(foldIn(key(7), 3));
 console.log('key', ...words(key(7)));
 console.log('folded', folded.length, 'words,', String(folded) === String(again) ? 'same again' : 'different');
 console.log('same module', flatlora.key === key);
-// d/dx of Σ x² through a gpu.js kernel, and a LoRA step's shape.
+// d/dx of Σ x² through gpu.js and through WebAssembly on threads, and a LoRA step's shape.
 const { floats, grad, lora, mul, orThrow, reduceSum } = flatlora;
 const gradient = grad((x) => reduceSum(mul(x, x)));
-const backend = await flatlora.gpujsBackend('webasm');
-const { data } = await flatlora.evaluate(gradient, backend, floats([1, 2, 3]));
-await backend.dispose();
-console.log('gradient', ...data);
+for (const open of [() => flatlora.gpujsBackend('webasm'), () => flatlora.wasmBackend()]) {
+  const backend = await open();
+  const { data } = await flatlora.evaluate(gradient, backend, floats([1, 2, 3]));
+  await backend.dispose();
+  console.log(`${backend.name}: gradient`, ...data);
+}
 const method = lora({ rank: 1, alpha: 1, targetModules: ['weight'] });
 const { adapters } = orThrow(method.init({ weight: floats([1, 2, 3, 4], [2, 2]) }, key(1)));
 console.log('adapters', Object.keys(adapters).join());
