@@ -48,7 +48,7 @@ for (const open of [() => flatlora.gpujsBackend('webasm'), () => flatlora.wasmBa
   const backend = await open();
   const { data } = await flatlora.evaluate(gradient, backend, floats([1, 2, 3]));
   await backend.dispose();
-  console.log(`${backend.name}: gradient`, ...data);
+  console.log(backend.name + ':', 'gradient', ...data);
 }
 const method = lora({ rank: 1, alpha: 1, targetModules: ['weight'] });
 const { adapters } = orThrow(method.init({ weight: floats([1, 2, 3, 4], [2, 2]) }, key(1)));
