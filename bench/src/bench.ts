@@ -27,7 +27,7 @@ import { attentionCases, matmulCases, mlpCases } from './works/products.js';
 import { type Case, type Effort, isSelected } from './works/work.js';
 
 const TIMING: Timing = {
-  sampleMs: 60,
+  sampleMs: 100,
   warmUpMs: 400,
   budgetMs: 20_000,
   leastRounds: 7,
