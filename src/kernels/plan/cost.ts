@@ -1,10 +1,9 @@
 /** What kernels cost at least: operations on floats, and bytes moved from and to memory. */
 import { isHalf, sizeOf } from '../../autodiff/index.js';
 import type { AttentionKernel } from './attention.js';
-import { type Expression, type Kernel, parts } from './expression.js';
+import { type Expression, type Kernel, ownPositions, parts } from './expression.js';
 import { bytesOf } from './memory.js';
 import type { AnyKernel } from './plan.js';
-import type { Position } from './position.js';
 import { loopsOfPosition } from './product.js';
 
 export interface Cost {
@@ -23,24 +22,6 @@ const NO_ARITHMETIC = new Set(['convert', 'select', 'stopGradient']);
 type Names = ReadonlySet<string>;
 
 const union = (sets: readonly Names[]): Names => new Set(sets.flatMap((s) => [...s]));
-
-/** The positions that one node itself uses. */
-function ownPositions(e: Expression): readonly Position[] {
-  switch (e.kind) {
-    case 'load':
-    case 'gather':
-    case 'position':
-    case 'randomWord':
-    case 'randomNormal':
-      return [e.at];
-    case 'derivedWord':
-      return [e.word];
-    case 'guard':
-      return e.conditions.map((c) => c.at);
-    default:
-      return [];
-  }
-}
 
 /**
  * Attention: the products, and four operations a score (scale, exponential, maximum, sum). The

@@ -60,7 +60,6 @@ export type FromWorker =
 
 const { sequence, command, program, frame, first, last, finished } = MAILBOX;
 
-
 export const WORKER_CODE = `
 'use strict';
 const port = typeof require === 'function' ? require('node:worker_threads').parentPort : self;
