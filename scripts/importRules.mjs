@@ -5,15 +5,16 @@
  */
 const PURE = ['fp-ts', 'ndarray'];
 const GPU = ['gpu.js', 'webgpu'];
-const LIBRARY = ['autodiff', 'kernels', 'models', 'flatlora', 'training', 'data', 'checkpoints'];
+const LIBRARY = ['autodiff', 'kernels', 'models', 'optimisers', 'flatlora', 'training', 'data', 'checkpoints'];
 
 export const RULES = {
   autodiff: { rooms: [], packages: PURE, node: 'never' },
   kernels: { rooms: ['autodiff'], packages: [...PURE, ...GPU], node: 'node*.ts' },
   models: { rooms: ['autodiff'], packages: PURE, node: 'never' },
-  flatlora: { rooms: ['autodiff'], packages: PURE, node: 'never' },
+  optimisers: { rooms: ['autodiff'], packages: PURE, node: 'never' },
+  flatlora: { rooms: ['autodiff', 'optimisers'], packages: PURE, node: 'never' },
   training: {
-    rooms: ['autodiff', 'kernels', 'models', 'flatlora', 'checkpoints'],
+    rooms: ['autodiff', 'kernels', 'models', 'optimisers', 'flatlora', 'checkpoints'],
     packages: [...PURE, 'cli-progress'],
     node: 'always',
   },

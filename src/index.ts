@@ -10,4 +10,5 @@ export * from './checkpoints/index.js';
 export * from './flatlora/index.js';
 export * from './kernels/index.js';
 export * from './models/index.js';
+export * from './optimisers/index.js';
 export * from './training/index.js';

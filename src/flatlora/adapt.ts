@@ -8,6 +8,7 @@
  *     )
  */
 import {
+  add,
   asOperator,
   evaluationContext,
   type Loss,
@@ -19,7 +20,8 @@ import {
 import type { AdapterMethod } from './adapterMethod.js';
 
 /**
- * Puts a method's effective weights in the place of the weights.
+ * Puts a method's effective weights in the place of the weights, and in training adds what the method
+ * wants to be small (`penalty`).
  *
  * The frozen weights are constants of the differentiation: the gradient of LoRA's factors follows
  * the low-rank path, and no array of the shape of a frozen weight's gradient is formed.
@@ -35,8 +37,12 @@ export function adapt<H>(
 ): <W, X>(loss: Loss<W, X>) => Loss<MapLeaves<H, Value>, X> {
   const effective = orThrow(method.effective(base));
   return <W, X>(loss: Loss<W, X>): Loss<MapLeaves<H, Value>, X> =>
-    (adapters, batch, context) =>
-      loss(effective(adapters, context) as W, batch, context);
+    (adapters, batch, context) => {
+      const value = loss(effective(adapters, context) as W, batch, context);
+      return method.penalty === undefined || !context.training
+        ? value
+        : add(value, method.penalty(adapters));
+    };
 }
 
 /**

@@ -15,6 +15,7 @@ import type {
   Shape,
   Value,
 } from '../autodiff/index.js';
+import type { GradientTransformation } from '../optimisers/index.js';
 import type { Target } from './targets.js';
 
 /** What `init` gives: the parameters to train, and the frozen weights that they belong to. */
@@ -22,6 +23,11 @@ export interface Adaptation<H, Base> {
   readonly adapters: H;
   /** The given base itself unless the method changes it (PiSSA subtracts what it moves into B·A). */
   readonly base: Base;
+}
+
+/** How long training is going to be, for methods that follow a timetable. */
+export interface TrainingLength {
+  readonly totalSteps: number;
 }
 
 /** Named arrays of a file. */
@@ -45,8 +51,17 @@ export interface AdapterMethod<H> {
    * become constants, or values.
    */
   readonly effective: (base: unknown) => Result<EffectiveWeights<H>>;
-  /** Factors on the learning rate, one per trained array. */
-  readonly learningRates: (adapters: H) => MapLeaves<H, number>;
+  /**
+   * The optimiser that training with this method needs, made of the one that the user chose: factors
+   * on the learning rate (LoRA+), projected moments (LoRA-Pro), a budget (AdaLoRA). Most methods give
+   * the optimiser back as it is.
+   */
+  readonly optimiser: (
+    inner: GradientTransformation,
+    run: TrainingLength,
+  ) => GradientTransformation;
+  /** What the method adds to the loss in training, such as AdaLoRA's orthogonality term. */
+  readonly penalty?: (adapters: MapLeaves<H, Value>) => Value;
   /**
    * The base with the adapters worked in: weights of the plain model. Where a weight in half precision
    * changes it comes out as float32, unrounded.
@@ -94,7 +109,15 @@ export interface LayerMethod<K extends string> {
     adapter: LayerAdapter<K, Value>,
     context: LossContext,
   ) => LinearOperator;
+  /** Factors on the learning rate, such as LoRA+'s for B. A factor of 0 freezes an array. */
   readonly learningRates: Readonly<Record<K, number>>;
+  /** More than factors: see `AdapterMethod.optimiser`; the trees are the adapters of all layers. */
+  readonly optimiser?: (
+    inner: GradientTransformation,
+    run: TrainingLength,
+  ) => GradientTransformation;
+  /** See `AdapterMethod.penalty`. */
+  readonly penalty?: (adapters: LayerAdapters<K, Value>) => Value;
   readonly merge: (weight: HostArray, adapter: LayerAdapter<K, HostArray>) => HostArray;
   readonly unmerge: (weight: HostArray, adapter: LayerAdapter<K, HostArray>) => HostArray;
   /** Saved as `base_model.model.<module>.<this>`, PEFT's convention: `lora_A.weight`. */

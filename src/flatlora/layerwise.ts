@@ -15,6 +15,7 @@ import {
   treeMap,
   type Value,
 } from '../autodiff/index.js';
+import { chain, scaleByMultipliers } from '../optimisers/index.js';
 import type {
   AdapterMethod,
   LayerAdapter,
@@ -135,12 +136,17 @@ export function layerwise<K extends string>(
           };
         }),
       ),
-    learningRates: (adapters) =>
-      treeMap(
-        (_: HostArray, path: string) =>
-          method.learningRates[path.slice(path.lastIndexOf('.') + 1) as K],
-        adapters,
-      ),
+    optimiser: (inner, run) => {
+      const own = method.optimiser?.(inner, run) ?? inner;
+      const factors: Readonly<Record<string, number>> = method.learningRates;
+      const factorOf = (path: string) => factors[path.slice(path.lastIndexOf('.') + 1)] as number;
+      return Object.values(factors).every((factor) => factor === 1)
+        ? own
+        : chain(own, scaleByMultipliers(factorOf));
+    },
+    ...(method.penalty && {
+      penalty: method.penalty as unknown as (adapters: MapLeaves<Host, Value>) => Value,
+    }),
     merge: (base, adapters) => rewritten(base, adapters, method.merge),
     unmerge: (merged, adapters) => rewritten(merged, adapters, method.unmerge),
     toArrays: (adapters) =>

@@ -14,17 +14,9 @@ import {
 import type { Json } from '../checkpoints/index.js';
 import { nodeCheckpoints, writeBytesAtomically } from '../checkpoints/node/index.js';
 import type { Backend } from '../kernels/index.js';
+import { adamW, chain, clipByGlobalNorm, cosineSchedule } from '../optimisers/index.js';
 import type { SeedRun } from '../report/index.js';
-import {
-  adamW,
-  chain,
-  clipByGlobalNorm,
-  cosineSchedule,
-  evaluator,
-  shuffledBatches,
-  takeRows,
-  train,
-} from '../training/index.js';
+import { evaluator, shuffledBatches, takeRows, train } from '../training/index.js';
 import { measure } from './measure.js';
 import { adapterOf, type HostTree, type Method, objective } from './methods.js';
 import { type Batch, type HostWeights, scores, taskLoss, type Weights } from './model.js';

@@ -8,14 +8,8 @@ import { parseArgs } from 'node:util';
 import { foldIn, type HostArray, key } from '../autodiff/index.js';
 import { gpujsBackend } from '../kernels/index.js';
 import { initVisionTransformer } from '../models/index.js';
-import {
-  adamW,
-  cosineSchedule,
-  evaluator,
-  shuffledBatches,
-  takeRows,
-  train,
-} from '../training/index.js';
+import { adamW, cosineSchedule } from '../optimisers/index.js';
+import { evaluator, shuffledBatches, takeRows, train } from '../training/index.js';
 import { abortOnInterrupt, terminalProgress } from '../training/node/index.js';
 import { loadSource } from './data.js';
 import { type Batch, type HostWeights, MODEL, scores, taskLoss } from './model.js';

@@ -11,7 +11,8 @@ import {
   type VisionTransformerConfig,
   visionTransformer,
 } from '../models/index.js';
-import { adamW, observeAll, shuffledBatches, takeRows, train } from '../training/index.js';
+import { adamW } from '../optimisers/index.js';
+import { observeAll, shuffledBatches, takeRows, train } from '../training/index.js';
 import { batchOf } from './data.js';
 import { adapterOf, type MethodSettings, objective } from './methods.js';
 import type { Batch, Weights } from './model.js';

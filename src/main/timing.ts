@@ -1,7 +1,8 @@
 /** What a step of each method costs, measured side by side on an otherwise idle machine. */
 import { foldIn, type HostArray, key, orThrow, treeMap } from '../autodiff/index.js';
 import { compile, type DeviceArray, release } from '../kernels/index.js';
-import { adamW, initialState, takeRows, trainStep } from '../training/index.js';
+import { adamW } from '../optimisers/index.js';
+import { initialState, takeRows, trainStep } from '../training/index.js';
 import { openWorkerBackend } from './backend.js';
 import { adapterOf, type Method, objective } from './methods.js';
 import { type Batch, type HostWeights, taskLoss, type Weights } from './model.js';

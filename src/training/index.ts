@@ -7,6 +7,4 @@ export * from './evaluation.js';
 export * from './events.js';
 export * from './firstNonFinite.js';
 export * from './loop.js';
-export * from './optimisers/index.js';
-export * from './schedules.js';
 export * from './step.js';

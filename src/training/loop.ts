@@ -16,9 +16,9 @@ import {
 } from '../autodiff/index.js';
 import type { CheckpointStore, Json, Loaded, TrainingState } from '../checkpoints/index.js';
 import { type Backend, type DeviceArray, download, release } from '../kernels/index.js';
+import type { GradientTransformation, OptimiserState } from '../optimisers/index.js';
 import type { Metrics, TrainingObserver } from './events.js';
 import { explainFailure } from './failure.js';
-import type { GradientTransformation, OptimiserState } from './optimisers/index.js';
 import { type DeviceState, type Stepped, stepPrograms } from './programs.js';
 import { initialState } from './step.js';
 
@@ -210,7 +210,7 @@ export async function train<P, X, H>(
 
   try {
     for (let step = start.state.step; ; step++) {
-      const stepped: Stepped = await programs.step(state, (m) => plan.batch(step, m), key);
+      const stepped: Stepped = await programs.step(step, state, (m) => plan.batch(step, m), key);
       state = stepped.state;
       unread.push({ step, report: stepped.report });
       const done = step + 1;

@@ -4,8 +4,8 @@
  */
 import { concat, convert, ints, type Loss, reshape, zerosLike } from '../autodiff/index.js';
 import { type Backend, compile, type DeviceArray, release } from '../kernels/index.js';
-import type { GradientTransformation } from './optimisers/index.js';
-import { mapTrees } from './optimisers/transformation.js';
+import type { GradientTransformation } from '../optimisers/index.js';
+import { mapTrees } from '../optimisers/transformation.js';
 import {
   type Accumulator,
   accumulateGradient,
@@ -27,8 +27,9 @@ export interface Stepped {
 }
 
 export interface StepPrograms {
-  /** Runs one step; the state is given away. `batchOf` gives micro-batch m of the step. */
+  /** Runs step `number`; the state is given away. `batchOf` gives micro-batch m of the step. */
   readonly step: (
+    number: number,
     state: DeviceState,
     batchOf: (micro: number) => unknown,
     runKey: DeviceArray,
@@ -46,22 +47,41 @@ const withReport = <P>({ state, loss, gradientNorm }: StepResult<P>) => ({
   ]),
 });
 
+/** Programs that are compiled when they are first needed: one for ordinary steps, one that refreshes. */
+function perKind<A extends { readonly dispose: () => Promise<void> }>(
+  { refreshEvery }: GradientTransformation,
+  compileFor: (refresh: boolean) => A,
+) {
+  const made = new Map<boolean, A>();
+  return {
+    at: (step: number): A => {
+      const refresh = refreshEvery !== undefined && step % refreshEvery === 0;
+      const known = made.get(refresh) ?? compileFor(refresh);
+      made.set(refresh, known);
+      return known;
+    },
+    dispose: async () => {
+      for (const program of made.values()) await program.dispose();
+    },
+  };
+}
+
 function wholeStep<P, X>(
   loss: Loss<P, X>,
   optimiser: GradientTransformation,
   backend: Backend,
   options: StepOptions,
 ): StepPrograms {
-  const step = trainStep(loss, optimiser, options);
-  const program = compile(
-    (...args: Parameters<typeof step>) => withReport(step(...args)),
-    backend,
-    { donate: [0] },
-  );
+  const programs = perKind(optimiser, (refresh) => {
+    const step = trainStep(loss, optimiser, { ...options, refresh });
+    return compile((...args: Parameters<typeof step>) => withReport(step(...args)), backend, {
+      donate: [0],
+    });
+  });
   return {
-    step: async (state, batchOf, runKey) =>
-      (await program(state, await batchOf(0), runKey)) as unknown as Stepped,
-    dispose: program.dispose,
+    step: async (number, state, batchOf, runKey) =>
+      (await programs.at(number)(state, await batchOf(0), runKey)) as unknown as Stepped,
+    dispose: programs.dispose,
   };
 }
 
@@ -74,25 +94,30 @@ function stepInParts<P, X>(
   params: P,
 ): StepPrograms {
   const accumulate = compile(accumulateGradient(loss, options), backend, { donate: [0] });
-  const update = applyAccumulated<P>(optimiser, microBatches);
-  const apply = compile(
-    (state: StepState<P>, sums: Accumulator<P>) => ({
-      ...withReport(update(state, sums)),
-      // Emptied on the device for the next step.
-      empty: mapTrees(([x]) => zerosLike(x as never), sums),
-    }),
-    backend,
-    { donate: [0, 1] },
-  );
+  const updates = perKind(optimiser, (refresh) => {
+    const update = applyAccumulated<P>(optimiser, microBatches, refresh);
+    return compile(
+      (state: StepState<P>, sums: Accumulator<P>) => ({
+        ...withReport(update(state, sums)),
+        // Emptied on the device for the next step.
+        empty: mapTrees(([x]) => zerosLike(x as never), sums),
+      }),
+      backend,
+      { donate: [0, 1] },
+    );
+  });
   let sums: unknown = emptyAccumulator(params);
   return {
-    step: async (state, batchOf, runKey) => {
+    step: async (number, state, batchOf, runKey) => {
       for (let micro = 0; micro < microBatches; micro++) {
         const { params: weights, step } = state;
         const at = { params: weights, step };
         sums = await accumulate(sums, at, await batchOf(micro), runKey, ints([micro], []));
       }
-      const { empty, ...stepped } = (await apply(state, sums)) as unknown as Stepped & {
+      const { empty, ...stepped } = (await updates.at(number)(
+        state,
+        sums,
+      )) as unknown as Stepped & {
         readonly empty: unknown;
       };
       sums = empty;
@@ -101,7 +126,7 @@ function stepInParts<P, X>(
     dispose: async () => {
       release(backend, sums);
       await accumulate.dispose();
-      await apply.dispose();
+      await updates.dispose();
     },
   };
 }

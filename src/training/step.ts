@@ -31,8 +31,8 @@ import {
   type Value,
   valueAndGrad,
 } from '../autodiff/index.js';
-import type { GradientTransformation, OptimiserState } from './optimisers/index.js';
-import { mapTrees, zerosLikeParams } from './optimisers/transformation.js';
+import type { GradientTransformation, OptimiserState } from '../optimisers/index.js';
+import { mapTrees, zerosLikeParams } from '../optimisers/transformation.js';
 
 /** What a step takes and gives; leaves are of type `L`: values while tracing, arrays otherwise. */
 export interface StepState<P, L = Value> {
@@ -53,6 +53,8 @@ export interface StepResult<P> {
 export interface StepOptions {
   /** T: what the context's `progress` t/T is counted against. */
   readonly totalSteps: number;
+  /** Whether the program is for a step in which the optimiser refreshes; see `UpdateContext`. */
+  readonly refresh?: boolean;
 }
 
 /**
@@ -107,9 +109,13 @@ function applyGradient<P>(
   { params, optimiser: old, step }: StepState<P>,
   loss: Value,
   gradient: P,
+  refresh: boolean,
 ): StepResult<P> {
   const gradientNorm = globalNorm(treeLeaves<Value>(gradient));
-  const { updates, state } = optimiser.update(gradient, old, params, { step });
+  const { updates, state } = optimiser.update(gradient, old, params, {
+    step,
+    refresh,
+  });
   // One comparison decides, and it is false for NaN.
   const size = add(abs(loss), gradientNorm);
   const good = lt(select(lt(step, 0), NOT_FINITE_FROM, size), NOT_FINITE_FROM);
@@ -137,7 +143,7 @@ export const trainStep =
   <P, X>(loss: Loss<P, X>, optimiser: GradientTransformation, options: StepOptions) =>
   (state: StepState<P>, batch: X, runKey: Value): StepResult<P> => {
     const at = lossAndGradient(loss, options)(state.params, batch, runKey, state.step, 0);
-    return applyGradient(optimiser, state, at.loss, at.gradient);
+    return applyGradient(optimiser, state, at.loss, at.gradient, options.refresh ?? false);
   };
 
 /** Sums over the micro-batches of a step so far. */
@@ -182,7 +188,7 @@ export const accumulateGradient =
  * Compile it with both arguments donated.
  */
 export const applyAccumulated =
-  <P>(optimiser: GradientTransformation, microBatches: number) =>
+  <P>(optimiser: GradientTransformation, microBatches: number, refresh = false) =>
   (state: StepState<P>, { loss, gradient }: Accumulator<P>): StepResult<P> => {
     const share = 1 / microBatches;
     return applyGradient(
@@ -190,5 +196,6 @@ export const applyAccumulated =
       state,
       mul(loss, share),
       mapTrees(([g]) => mul(g as Value, share), gradient),
+      refresh,
     );
   };

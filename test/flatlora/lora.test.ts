@@ -24,6 +24,7 @@ import {
   selectTargets,
 } from '../../src/flatlora/index.js';
 import { referenceBackend } from '../../src/kernels/reference/backend.js';
+import { sgd } from '../../src/optimisers/index.js';
 import { floats, numbers, relativeError, run, toNumbers } from '../support/numeric.js';
 import { testTorchFixture } from '../support/torchFixtures.js';
 import {
@@ -216,11 +217,9 @@ test('saving: PEFT names, and back', () => {
   expect(problemOf(method.fromArrays(base, fewer))).toMatch(/"first.weight.a" is missing/);
 });
 
-test('learning rates are one per array', () => {
-  expect(method.learningRates(adapters)).toEqual({
-    'first.weight': { a: 1, b: 1 },
-    'second.weight': { a: 1, b: 1 },
-  });
+test('LoRA leaves the optimiser as it is', () => {
+  const optimiser = sgd({ learningRate: 1 });
+  expect(method.optimiser(optimiser, { totalSteps: 1 })).toBe(optimiser);
 });
 
 describe('full fine-tuning', () => {

@@ -46,7 +46,8 @@ import {
   softmaxCrossEntropy,
   visionTransformer,
 } from '../../src/models/index.js';
-import { adamW, initialState, trainStep } from '../../src/training/index.js';
+import { adamW } from '../../src/optimisers/index.js';
+import { initialState, trainStep } from '../../src/training/index.js';
 import { generator, seeds, uniformArray } from '../support/draw.js';
 import { runs } from '../tooling/property.js';
 import { randomProgram } from './randomPrograms.js';

@@ -25,8 +25,8 @@ import {
   matchTrainingState,
 } from '../../src/checkpoints/index.js';
 import { download, referenceBackend } from '../../src/kernels/index.js';
+import { sgd } from '../../src/optimisers/index.js';
 import {
-  sgd,
   type TrainingEvent,
   type TrainingOptions,
   type TrainingPlan,

@@ -20,14 +20,13 @@ import {
   type Value,
 } from '../../src/autodiff/index.js';
 import { compile, download, evaluate, referenceBackend } from '../../src/kernels/index.js';
+import { adamW, sgd } from '../../src/optimisers/index.js';
 import {
   accumulateGradient,
-  adamW,
   applyAccumulated,
   emptyAccumulator,
   initialState,
   type StepState,
-  sgd,
   takeRows,
   trainingContext,
   trainStep,

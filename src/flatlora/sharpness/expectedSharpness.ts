@@ -20,7 +20,7 @@ import {
   type Value,
   widened,
 } from '../../autodiff/index.js';
-import { layerKey, perturb } from '../perturb.js';
+import { layerKey, perturb } from '../objectives/perturb.js';
 import { isMatrix, selectTargets, type Target } from '../targets.js';
 import { onHost, type ProgramRunner, withProgram, withUploaded } from './runner.js';
 

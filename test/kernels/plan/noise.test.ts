@@ -42,7 +42,8 @@ import {
   softmaxCrossEntropy,
   visionTransformer,
 } from '../../../src/models/index.js';
-import { adamW, initialState, trainStep } from '../../../src/training/index.js';
+import { adamW } from '../../../src/optimisers/index.js';
+import { initialState, trainStep } from '../../../src/training/index.js';
 import { generator, integerArray, uniformArray } from '../../support/draw.js';
 
 const array = (...shape: number[]): HostArray => uniformArray(generator(1), shape);

@@ -18,15 +18,8 @@ import {
   tanh,
   type Value,
 } from '../../../src/autodiff/index.js';
-import {
-  adamW,
-  chain,
-  clipByGlobalNorm,
-  cosineSchedule,
-  shuffledBatches,
-  type TrainingPlan,
-  takeRows,
-} from '../../../src/training/index.js';
+import { adamW, chain, clipByGlobalNorm, cosineSchedule } from '../../../src/optimisers/index.js';
+import { shuffledBatches, type TrainingPlan, takeRows } from '../../../src/training/index.js';
 
 export interface Net<L> {
   readonly first: L;

@@ -17,11 +17,11 @@ import {
   treeMap,
   unflatten,
   type Value,
-} from '../autodiff/index.js';
-import type { AdapterMethod, NamedArrays } from './adapterMethod.js';
-import { type BaseLeaf, shown } from './frozen.js';
-import { distinctLayerIds } from './layerNames.js';
-import { isMatrix, selectTargets, type Target } from './targets.js';
+} from '../../autodiff/index.js';
+import type { AdapterMethod, NamedArrays } from '../adapterMethod.js';
+import { type BaseLeaf, shown } from '../frozen.js';
+import { distinctLayerIds } from '../layerNames.js';
+import { isMatrix, selectTargets, type Target } from '../targets.js';
 
 export interface FullFineTuningOptions {
   /**
@@ -93,7 +93,7 @@ export function fullFineTuning<H = unknown>({
             );
         }),
       ),
-    learningRates: (weights) => treeMap(() => 1, weights) as MapLeaves<H, number>,
+    optimiser: (inner) => inner,
     merge: <Base>(base: Base, weights: H) => instead(base, weights) as Result<Base>,
     unmerge: () =>
       fail('argument', 'fullFineTuning: the base cannot be found again from trained weights'),

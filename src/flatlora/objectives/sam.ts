@@ -33,7 +33,7 @@ import {
   unflatten,
   type Value,
   zeros,
-} from '../autodiff/index.js';
+} from '../../autodiff/index.js';
 
 /** `factors`: the trained parameters themselves; `weights`: the adapted layers' merged weights. */
 export type SamSpace = 'factors' | 'weights';

@@ -1,6 +1,6 @@
 /** Stochastic gradient descent, with momentum where wanted. */
-import { add, mul, neg, type Value } from '../../autodiff/index.js';
-import { asSchedule, type Schedule } from '../schedules.js';
+import { add, mul, neg, type Value } from '../autodiff/index.js';
+import { asSchedule, type Schedule } from './schedules.js';
 import {
   chain,
   type GradientTransformation,

@@ -19,7 +19,7 @@ import {
   treeMap,
   unflatten,
   type Value,
-} from '../../autodiff/index.js';
+} from '../autodiff/index.js';
 
 /** The states of the transformations of a chain, in order: one tree for each that has one. */
 export type OptimiserState = readonly unknown[];
@@ -28,6 +28,11 @@ export type OptimiserState = readonly unknown[];
 export interface UpdateContext {
   /** The number of this optimisation step, from 0 (int[]). */
   readonly step: Value;
+  /**
+   * Whether this is the program of the steps 0, k, 2k, … of a transformation that says
+   * `refreshEvery: k`. It is known while tracing: ordinary steps do not carry what only these do.
+   */
+  readonly refresh: boolean;
 }
 
 export interface Updated<P> {
@@ -39,6 +44,8 @@ export interface Updated<P> {
 export interface GradientTransformation {
   /** How many entries of the state are its own. */
   readonly stateSize: number;
+  /** Every so many steps it does more (GaLore finds its subspace anew); never, by default. */
+  readonly refreshEvery?: number;
   /** The state before the first step, on the host, for parameters on the host. */
   readonly init: (params: unknown) => OptimiserState;
   /** Updates and next state; all trees have values as leaves. */
@@ -50,6 +57,21 @@ export interface GradientTransformation {
   ) => Updated<P>;
 }
 
+/** How often a chain of two refreshes: both at once, since a step has one of two programs. */
+function commonRefresh(
+  { refreshEvery: a }: GradientTransformation,
+  { refreshEvery: b }: GradientTransformation,
+): Pick<GradientTransformation, 'refreshEvery'> {
+  if (a !== undefined && b !== undefined && a !== b) {
+    throw new FlatloraError(
+      'argument',
+      `chain: transformations that refresh every ${a} and every ${b} steps, expected one interval`,
+    );
+  }
+  const refreshEvery = a ?? b;
+  return refreshEvery === undefined ? {} : { refreshEvery };
+}
+
 /** Transformations under "first this, then that"; the laws hold with equality of the states. */
 export const gradientTransformationMonoid: Monoid<GradientTransformation> = {
   empty: {
@@ -59,6 +81,7 @@ export const gradientTransformationMonoid: Monoid<GradientTransformation> = {
   },
   concat: (first, second) => ({
     stateSize: first.stateSize + second.stateSize,
+    ...commonRefresh(first, second),
     init: (params) => [...first.init(params), ...second.init(params)],
     update: (updates, state, params, context) => {
       const a = first.update(updates, state.slice(0, first.stateSize), params, context);

@@ -1,6 +1,6 @@
 /** AdamW: Adam with weight decay that is not part of the gradient. */
-import { add, div, floats, mul, neg, sqrt, square, type Value } from '../../autodiff/index.js';
-import { asSchedule, type Schedule } from '../schedules.js';
+import { add, div, floats, mul, neg, sqrt, square, type Value } from '../autodiff/index.js';
+import { asSchedule, type Schedule } from './schedules.js';
 import {
   type GradientTransformation,
   mapTrees,

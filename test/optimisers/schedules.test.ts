@@ -6,7 +6,7 @@ import {
   linearSchedule,
   type Schedule,
   warmUpSchedule,
-} from '../../src/training/index.js';
+} from '../../src/optimisers/index.js';
 import { testBackends } from '../support/backends.js';
 import { relativeError, toNumbers } from '../support/numeric.js';
 import { readTorchFixture } from '../support/torchFixtures.js';

@@ -19,12 +19,12 @@ import {
   lowRankSum,
   type Result,
   type Value,
-} from '../autodiff/index.js';
-import type { AdapterMethod, LayerAdapters, LayerMethod } from './adapterMethod.js';
-import { hostLowRankSum, hostNormalMatrix, hostUniformMatrix } from './hostMatrix.js';
-import { layerwise } from './layerwise.js';
-import { layerKey } from './perturb.js';
-import type { Target } from './targets.js';
+} from '../../autodiff/index.js';
+import type { AdapterMethod, LayerAdapters, LayerMethod } from '../adapterMethod.js';
+import { hostLowRankSum, hostNormalMatrix, hostUniformMatrix } from '../hostMatrix.js';
+import { layerwise } from '../layerwise.js';
+import { layerKey } from '../objectives/perturb.js';
+import type { Target } from '../targets.js';
 
 /** The trained arrays of a layer: A [r, n] and B [m, r]. */
 export type LoraPart = 'a' | 'b';

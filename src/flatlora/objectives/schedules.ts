@@ -1,5 +1,5 @@
 /** How the strength of the perturbation grows during training. */
-import { cos, lift, mul, type Operand, sub, type Value } from '../autodiff/index.js';
+import { cos, lift, mul, type Operand, sub, type Value } from '../../autodiff/index.js';
 
 /** From progress t/T in [0, 1] to the share of σ that is used at step t. */
 export type NoiseSchedule = (progress: Operand) => Value;

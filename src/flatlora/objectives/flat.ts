@@ -24,10 +24,10 @@ import {
   treeMap,
   type Value,
   type Weight,
-} from '../autodiff/index.js';
+} from '../../autodiff/index.js';
+import { isMatrix } from '../targets.js';
 import { layerKey, noise, plusNoise, rounded, vectorNoise } from './perturb.js';
 import { cosineIncreasing, type NoiseSchedule } from './schedules.js';
-import { isMatrix } from './targets.js';
 
 /**
  * What is perturbed.

@@ -8,7 +8,7 @@ import {
   mul,
   treeLeaves,
   type Value,
-} from '../../autodiff/index.js';
+} from '../autodiff/index.js';
 import { type GradientTransformation, mapTrees, stateless } from './transformation.js';
 
 /** Keeps the coefficient finite where the gradient is zero; PyTorch's value. */

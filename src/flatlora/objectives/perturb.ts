@@ -37,8 +37,8 @@ import {
   type Value,
   type Weight,
   widened,
-} from '../autodiff/index.js';
-import { layerId } from './layerNames.js';
+} from '../../autodiff/index.js';
+import { layerId } from '../layerNames.js';
 
 /**
  * The key of a layer's stream: independent for different names. Equal to `foldIn(key, layerId(name))`

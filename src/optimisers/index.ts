@@ -1,6 +1,7 @@
 /** Gradient transformations and the optimisers that are chains of them. */
 export * from './adamW.js';
 export * from './clip.js';
+export * from './schedules.js';
 export * from './sgd.js';
 export {
   chain,

@@ -1,0 +1,5 @@
+/** Loss transformers: what training minimises in the place of the loss. */
+export * from './flat.js';
+export * from './perturb.js';
+export * from './sam.js';
+export * from './schedules.js';
