@@ -5,7 +5,16 @@
  */
 const PURE = ['fp-ts', 'ndarray'];
 const GPU = ['gpu.js', 'webgpu'];
-const LIBRARY = ['autodiff', 'kernels', 'models', 'optimisers', 'flatlora', 'training', 'data', 'checkpoints'];
+const LIBRARY = [
+  'autodiff',
+  'kernels',
+  'models',
+  'optimisers',
+  'flatlora',
+  'training',
+  'data',
+  'checkpoints',
+];
 
 export const RULES = {
   autodiff: { rooms: [], packages: PURE, node: 'never' },
