@@ -35,5 +35,10 @@ export const RULES = {
     packages: [...PURE, 'cli-progress', 'tinypool'],
     node: 'always',
   },
+  paper: {
+    rooms: [...LIBRARY, 'report', 'main'],
+    packages: [...PURE, 'cli-progress', 'tinypool', 'd3-scale'],
+    node: 'always',
+  },
   '.': { rooms: LIBRARY, packages: [], node: 'never' },
 };

@@ -11,4 +11,5 @@ export {
   studentCritical,
 } from './statistics.js';
 export * from './summary.js';
+export type { Table } from './tables.js';
 export { renderText } from './text.js';
