@@ -14,6 +14,7 @@ const LIBRARY = [
   'training',
   'data',
   'checkpoints',
+  'tokenizers',
 ];
 
 export const RULES = {
@@ -29,6 +30,11 @@ export const RULES = {
   },
   data: { rooms: ['autodiff'], packages: PURE, node: 'always' },
   checkpoints: { rooms: ['autodiff'], packages: PURE, node: 'always' },
+  tokenizers: {
+    rooms: ['autodiff'],
+    packages: [...PURE, '@huggingface/tokenizers'],
+    node: 'never',
+  },
   report: { rooms: LIBRARY, packages: [...PURE, 'd3-scale', 'd3-contour'], node: 'never' },
   main: {
     rooms: [...LIBRARY, 'report'],

@@ -1,0 +1,4 @@
+/** Tokenizers: reading `tokenizer.json` files, and learning a vocabulary of one's own. */
+export * from './bpe.js';
+export * from './bpeFile.js';
+export * from './tokenizer.js';
