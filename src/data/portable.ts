@@ -2,6 +2,7 @@
 export * from './cifar.js';
 export * from './corruptions.js';
 export * from './drawnDigits.js';
+export * from './glue.js';
 export * from './glyphs.js';
 export * from './idx.js';
 export * from './optdigits.js';
