@@ -15,6 +15,7 @@ const LIBRARY = [
   'data',
   'checkpoints',
   'tokenizers',
+  'generation',
 ];
 
 export const RULES = {
@@ -22,14 +23,23 @@ export const RULES = {
   kernels: { rooms: ['autodiff'], packages: [...PURE, ...GPU], node: 'node*.ts' },
   models: { rooms: ['autodiff'], packages: PURE, node: 'never' },
   optimisers: { rooms: ['autodiff'], packages: PURE, node: 'never' },
-  flatlora: { rooms: ['autodiff', 'optimisers'], packages: PURE, node: 'never' },
+  flatlora: {
+    rooms: ['autodiff', 'optimisers'],
+    packages: [...PURE, 'ml-matrix'],
+    node: 'never',
+  },
   training: {
     rooms: ['autodiff', 'kernels', 'models', 'optimisers', 'flatlora', 'checkpoints'],
     packages: [...PURE, 'cli-progress'],
     node: 'always',
   },
   data: { rooms: ['autodiff'], packages: PURE, node: 'always' },
-  checkpoints: { rooms: ['autodiff'], packages: PURE, node: 'always' },
+  checkpoints: { rooms: ['autodiff', 'models'], packages: PURE, node: 'always' },
+  generation: {
+    rooms: ['autodiff', 'kernels', 'models', 'tokenizers'],
+    packages: PURE,
+    node: 'never',
+  },
   tokenizers: {
     rooms: ['autodiff'],
     packages: [...PURE, '@huggingface/tokenizers'],
