@@ -4,16 +4,16 @@
  */
 import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { SingleBar } from 'cli-progress';
 import { FlatloraError, orThrow } from '../autodiff/index.js';
 import { writeBytesAtomically } from '../checkpoints/node/index.js';
 import { renderHtml, renderText } from '../report/index.js';
-import { abortOnInterrupt, showDuration } from '../training/node/index.js';
+import { abortOnInterrupt } from '../training/node/index.js';
 import { chooseBackend } from './backend.js';
 import { corruptedTestSets, loadTarget } from './data.js';
 import type { Effort, Job, Premises } from './job.js';
 import { METHODS } from './methods.js';
 import { HELP, type Options, readOptions } from './options.js';
+import { overallProgress } from './overallProgress.js';
 import { runJobs } from './pool.js';
 import { summarise } from './summary.js';
 import { timeSteps } from './timing.js';
@@ -41,30 +41,6 @@ const QUICK: Effort = {
 };
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
-
-/** A bar with the time left on a terminal, a line every ten seconds elsewhere. */
-function overallProgress() {
-  const start = performance.now();
-  const left = (done: number) =>
-    done > 0 ? showDuration(((performance.now() - start) / 1000) * (1 / done - 1)) : '…';
-  if (process.stderr.isTTY) {
-    const bar = new SingleBar({ format: 'runs {bar} {percentage}% | {left} left' });
-    bar.start(1000, 0, { left: '…' });
-    return {
-      update: (done: number) => bar.update(Math.round(1000 * done), { left: left(done) }),
-      stop: () => bar.stop(),
-    };
-  }
-  let said = performance.now();
-  return {
-    update: (done: number) => {
-      if (performance.now() - said < 10_000) return;
-      said = performance.now();
-      say(`runs: ${(100 * done).toFixed(0)} %, ${left(done)} left`);
-    },
-    stop: () => undefined,
-  };
-}
 
 const write = async (file: string, text: string): Promise<void> =>
   orThrow(await writeBytesAtomically(file, new TextEncoder().encode(text))());

@@ -26,6 +26,8 @@ export interface Surroundings {
   readonly quick: boolean;
   /** The directory with the data folders; none: experiments use what they can generate. */
   readonly dataDir: string | undefined;
+  /** Seeds 0 to n − 1 of everything that is compared: 5, in the quick form 2. */
+  readonly seeds: number;
 }
 
 /** What a run gets besides its cell. */
@@ -41,6 +43,7 @@ export interface RunContext extends Surroundings {
 /** A picture with what it shows. */
 export interface Figure {
   readonly caption: string;
+  /** An `svg` element. */
   readonly svg: string;
 }
 
@@ -52,6 +55,19 @@ export interface Section {
   readonly figures: readonly Figure[];
 }
 
+/** How an experiment's settings are looked for: as many trials for every method. */
+export interface Search {
+  /** Every trial: a cell that `run` takes, with seeds and data that the experiment does not use. */
+  readonly cells: (surroundings: Surroundings) => readonly Cell[];
+  /** The method of a trial, and the settings that were tried. */
+  readonly trial: (cell: Cell) => {
+    readonly method: string;
+    readonly settings: Readonly<Record<string, number>>;
+  };
+  /** The measure to be large, on validation data. */
+  readonly score: string;
+}
+
 export interface Experiment<Premises> {
   /** What the command line calls it: `table-1`. */
   readonly name: string;
@@ -61,6 +77,8 @@ export interface Experiment<Premises> {
   readonly departures: readonly string[];
   /** Folders of the data directory that the full form needs, such as `glue/SST-2`. */
   readonly data: readonly string[];
+  /** Whether it measures time, so that its cells run one after the other when all else is done. */
+  readonly alone?: boolean;
   readonly cells: (surroundings: Surroundings) => readonly Cell[];
   /** Once in each process that runs cells. */
   readonly prepare: (surroundings: Surroundings) => Promise<Premises>;
@@ -74,4 +92,5 @@ export interface Experiment<Premises> {
     results: readonly CellResult[],
     surroundings: Surroundings,
   ) => readonly Section[];
+  readonly search?: Search;
 }
