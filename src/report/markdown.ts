@@ -15,16 +15,17 @@ export function renderMarkdown(summary: Summary): string {
   const blocks = [
     `# ${escapeMarkdown(summary.title)}`,
     bullets(findings(summary)),
-    table(resultsTable(summary)),
-    ...differenceTables(summary).map(table),
-    table(settingsTable(summary)),
-    table(dataTable(summary)),
+    markdownTable(resultsTable(summary)),
+    ...differenceTables(summary).map(markdownTable),
+    markdownTable(settingsTable(summary)),
+    markdownTable(dataTable(summary)),
     bullets(runFacts(summary).map(([name, value]) => `${name}: ${value}`)),
   ];
   return `${blocks.filter((block) => block !== '').join('\n\n')}\n`;
 }
 
-function table({ caption, head, rows, numeric }: Table): string {
+/** A table with its caption; nothing where it has no rows. */
+export function markdownTable({ caption, head, rows, numeric }: Table): string {
   if (rows.length === 0 || head.length < 2) return '';
   const line = (cells: readonly string[]) => `| ${cells.map(escapeMarkdown).join(' | ')} |`;
   const align = head.map((_, c) => (numeric && c > 0 ? '---:' : '---'));
@@ -41,7 +42,7 @@ const bullets = (lines: readonly string[]): string =>
   lines.map((line) => `- ${escapeMarkdown(line)}`).join('\n');
 
 /** Everything that Markdown or the HTML inside it could read as more than text. */
-const escapeMarkdown = (text: string): string =>
+export const escapeMarkdown = (text: string): string =>
   text
     .replace(/\p{Cc}+/gu, ' ')
     .replace(/[\\`*_[\]|~]/g, '\\$&')

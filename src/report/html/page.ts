@@ -69,17 +69,17 @@ function sections(summary: Summary): readonly (Markup | null)[] {
           ]
         : [],
     ),
-    section('Results', [table(resultsTable(summary))]),
+    section('Results', [htmlTable(resultsTable(summary))]),
     section(
       'Differences',
-      differenceTables(summary).map((differences) => table(differences)),
+      differenceTables(summary).map((differences) => htmlTable(differences)),
     ),
     section('Training and robustness', charts(lineFigures(summary))),
     section('Accuracy, sharpness and cost', charts(barFigures(summary), 'charts pairs')),
     section('Loss landscape', landscape(summary)),
-    section('Settings', [table(settingsTable(summary))]),
-    section('Every run', [table(runsTable(summary), 'scroll wide')]),
-    section('How this was made', [table(dataTable(summary)), facts(summary)]),
+    section('Settings', [htmlTable(settingsTable(summary))]),
+    section('Every run', [htmlTable(runsTable(summary), 'scroll wide')]),
+    section('How this was made', [htmlTable(dataTable(summary)), facts(summary)]),
   ];
 }
 
@@ -109,7 +109,7 @@ function landscape(summary: Summary): readonly Markup[] {
 }
 
 /** A table that scrolls sideways by itself where the screen is narrow, by keyboard too. */
-function table({ caption, head, rows, numeric }: Table, kind = 'scroll'): Markup | null {
+export function htmlTable({ caption, head, rows, numeric }: Table, kind = 'scroll'): Markup | null {
   if (rows.length === 0 || head.length < 2) return null;
   return element(
     'div',

@@ -1,0 +1,72 @@
+/** Doing tasks one after the other on one backend: what a worker thread is, without the thread. */
+import { FlatloraError } from '../autodiff/index.js';
+import type { Backend } from '../kernels/index.js';
+import type { Surroundings } from './experiment.js';
+import type { Task } from './grid.js';
+import type { AnyExperiment } from './registry.js';
+import { loadResult, saveResult, workFolder } from './store.js';
+
+export interface Workplace {
+  readonly experiments: readonly AnyExperiment[];
+  readonly surroundings: Surroundings;
+  /** Where results go. */
+  readonly out: string;
+  readonly openBackend: () => Promise<Backend>;
+}
+
+export interface Worker {
+  /** Does a task unless its result is there; a result is on disk before this is `done`. */
+  readonly work: (
+    task: Task,
+    signal: AbortSignal,
+    progress: (done: number) => void,
+  ) => Promise<'done' | 'interrupted'>;
+  readonly dispose: () => Promise<void>;
+}
+
+/** A backend that keeps programs for later cells is opened anew when arrays and programs reach this. */
+const MOST_BYTES = 1.5e9;
+
+export function worker({ experiments, surroundings, out, openBackend }: Workplace): Worker {
+  // Kept between tasks for their sake alone: no result depends on it.
+  let at: { readonly experiment: AnyExperiment; readonly premises: unknown } | undefined;
+  let backend: Backend | undefined;
+
+  const premisesOf = async (name: string) => {
+    if (at?.experiment.name === name) return at;
+    const experiment = experiments.find((e) => e.name === name);
+    if (experiment === undefined) {
+      throw new FlatloraError('argument', `worker: no experiment is called "${name}"`);
+    }
+    at = { experiment, premises: await experiment.prepare(surroundings) };
+    return at;
+  };
+  const backendNow = async (): Promise<Backend> => {
+    if (backend !== undefined && backend.memory().peakBytes > MOST_BYTES) {
+      await backend.dispose();
+      backend = undefined;
+    }
+    backend ??= await openBackend();
+    return backend;
+  };
+
+  return {
+    work: async (task, signal, progress) => {
+      if ((await loadResult(out, task)) !== undefined) return 'done';
+      const { experiment, premises } = await premisesOf(task.experiment);
+      const measures = await experiment.run(task.cell, premises, {
+        ...surroundings,
+        backend: await backendNow(),
+        folder: workFolder(out, task),
+        signal,
+        progress,
+      });
+      if (measures === undefined) return 'interrupted';
+      await saveResult(out, task, measures);
+      return 'done';
+    },
+    dispose: async () => {
+      await backend?.dispose();
+    },
+  };
+}
