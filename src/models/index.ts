@@ -1,5 +1,9 @@
 /** Transformers as pure functions of their weights. */
+export * from './diffusion/ddim.js';
+export * from './diffusion/denoising.js';
+export * from './diffusion/schedule.js';
 export * from './families/causalDecoder.js';
+export * from './families/diffusionTransformer.js';
 export * from './families/encoderDecoder.js';
 export * from './families/visionTransformer.js';
 export * from './initialisers.js';
@@ -9,10 +13,12 @@ export { dropout as dropoutLayer } from './layers/dropout.js';
 export * from './layers/embedding.js';
 export * from './layers/linear.js';
 export * from './layers/mlp.js';
+export * from './layers/modulation.js';
 export * from './layers/norm.js';
 export * from './layers/patches.js';
 export * from './layers/positions.js';
 export * from './layers/relativeBias.js';
+export * from './layers/timeEmbedding.js';
 export * from './losses.js';
 export * from './transformer/block.js';
 export * from './transformer/config.js';

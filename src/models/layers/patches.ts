@@ -1,4 +1,4 @@
-/** Images as sequences of flat patches. */
+/** Images as sequences of flat patches, and back. */
 import {
   FlatloraError,
   reshape,
@@ -49,4 +49,25 @@ export function patches(config: ImageConfig, images: Value): Value {
   }
   const tiles = reshape(images, [batch, rows, p, columns, p, channels]);
   return reshape(transpose(tiles, [0, 1, 3, 5, 2, 4]), [batch, rows * columns, channels * p * p]);
+}
+
+/**
+ * The inverse of `patches`: [b, rows·columns, channels·patch·patch] → images [b, height, width], or
+ * [b, height, width, channels] where `withChannels` is set or there are several.
+ */
+export function fromPatches(
+  config: ImageConfig,
+  tiles: Value,
+  withChannels = (config.channels ?? 1) > 1,
+): Value {
+  const { patchSize: p, channels = 1 } = config;
+  const [rows, columns] = patchGrid(config);
+  const batch = tiles.shape[0] as number;
+  const split = reshape(tiles, [batch, rows, columns, channels, p, p]);
+  return reshape(transpose(split, [0, 1, 4, 2, 5, 3]), [
+    batch,
+    rows * p,
+    columns * p,
+    ...(withChannels ? [channels] : []),
+  ]);
 }
