@@ -179,7 +179,7 @@ test('adapters stand on attention and MLPs, not on what makes the condition', ()
     base,
     method,
   )<DiffusionTransformerWeights, readonly Value[]>((w, [x, t, y]) =>
-    meanSquaredError(diffusionTransformer(small)(w, x as Value, t as Value, y as Value), 0),
+    mean(square(diffusionTransformer(small)(w, x as Value, t as Value, y as Value))),
   );
   const [viaAdapters] = numbers(
     (a: MapLeaves<typeof adapters, Value>, ...rest: Value[]) =>
