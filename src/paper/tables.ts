@@ -2,6 +2,7 @@
  * From results to tables: means over seeds, and differences of two ways to do a thing, paired by seed
  * with a 95 % interval. Seeds that are missing or diverged are left out and counted.
  */
+import { FlatloraError } from '../autodiff/index.js';
 import {
   aggregate,
   type PairedDifference,
@@ -55,9 +56,13 @@ export function meanText(values: readonly number[], format: Format): string {
   return `${formatMeasured(mean, format)}${spread}${n < seeds ? ` (${n} of ${seeds})` : ''}`;
 }
 
+/** What pairs agree in. */
+const PAIRED_BY = ['task', 'seed'];
+
 /**
- * `a − b` over the pairs of cells that agree in all but the settings that `a` and `b` name: over
- * seeds, and over tasks where `a` and `b` name none.
+ * `a − b` over the pairs of cells with the same seed and the same task: over seeds where `a` and `b`
+ * name a task, else over tasks and seeds.
+ * @throws FlatloraError 'argument' when two cells of `b` have the same task and seed.
  */
 export function difference(
   results: readonly CellResult[],
@@ -65,15 +70,19 @@ export function difference(
   b: Where,
   measure: string,
 ): PairedDifference {
-  const rest = ({ cell }: CellResult) =>
-    JSON.stringify(
-      Object.entries(cell)
-        .filter(([name]) => !(name in a) && !(name in b))
-        .sort(),
-    );
-  const partners = new Map(select(results, b).map((result) => [rest(result), result]));
+  const pair = ({ cell }: CellResult) => JSON.stringify(PAIRED_BY.map((name) => cell[name]));
+  const partners = new Map<string, CellResult>();
+  for (const result of select(results, b)) {
+    if (partners.has(pair(result))) {
+      throw new FlatloraError(
+        'argument',
+        `difference: two cells of ${JSON.stringify(b)} have ${PAIRED_BY} ${pair(result)}, expected one`,
+      );
+    }
+    partners.set(pair(result), result);
+  }
   const pairs = select(results, a).flatMap((result) => {
-    const partner = partners.get(rest(result));
+    const partner = partners.get(pair(result));
     return partner === undefined ? [] : [[result, partner] as const];
   });
   return pairedDifference(
