@@ -17,7 +17,6 @@ import {
   lossSurface,
   meanLossRise,
   topHessianEigenvalue,
-  topOfTridiagonal,
 } from '../../src/flatlora/index.js';
 import { referenceBackend } from '../../src/kernels/reference/backend.js';
 import { programRunner } from '../../src/kernels/runner.js';
@@ -158,19 +157,6 @@ describe('top Hessian eigenvalue', () => {
     expect(top.converged).toBe(true);
     expect(top.eigenvalue).toBeGreaterThan(0);
     expect(Math.sqrt(top.eigenvector.reduce((s, x) => s + x * x, 0))).toBeCloseTo(1, 8);
-  });
-
-  test('tridiagonal matrices', () => {
-    // diag 2, off-diagonal −1: 2 − 2cos(kπ/(n+1)).
-    const n = 9;
-    const top = topOfTridiagonal(new Array(n).fill(2), new Array(n - 1).fill(-1));
-    expect(top.eigenvalue).toBeCloseTo(2 + 2 * Math.cos(Math.PI / (n + 1)), 12);
-    top.eigenvector.forEach((x, i) => {
-      const expected = Math.sqrt(2 / (n + 1)) * Math.sin(((i + 1) * n * Math.PI) / (n + 1));
-      expect(Math.abs(x)).toBeCloseTo(Math.abs(expected), 8);
-    });
-    expect(topOfTridiagonal([-3], []).eigenvalue).toBeCloseTo(-3, 12);
-    expect(topOfTridiagonal([1, 5], [0]).eigenvector[1]).toBeCloseTo(1, 12);
   });
 });
 
