@@ -6,6 +6,7 @@ export { type ChartText, marker, seriesColour, seriesDash, WIDTH } from './chart
 export { heatMap } from './charts/heatMap.js';
 export { heightScale } from './charts/heightScale.js';
 export { type LineChart, lineChart, type Series } from './charts/lineChart.js';
+export * from './charts/sharpness.js';
 export { surfaceChart } from './charts/surfaceChart.js';
 export { type Format, formatMeasured, formatSigned, MISSING } from './format.js';
 export { htmlTable } from './html/page.js';
