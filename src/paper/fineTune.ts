@@ -20,6 +20,7 @@ import {
 import type { CheckpointStore, Json } from '../checkpoints/index.js';
 import { nodeCheckpoints, writeBytesAtomically } from '../checkpoints/node/index.js';
 import { type AdapterMethod, adapt } from '../flatlora/index.js';
+import { download } from '../kernels/index.js';
 import { adamW, chain, clipByGlobalNorm, cosineSchedule } from '../optimisers/index.js';
 import { type EvaluationHook, train } from '../training/index.js';
 import type { RunContext } from './experiment.js';
@@ -53,8 +54,23 @@ export interface FineTuning<W, X> {
   /** Steps between checkpoints; 200 by default. */
   readonly checkpointEvery?: number;
   readonly evaluation?: EvaluationHook;
+  /**
+   * Looks at the run after every so many steps. What it sees is in no checkpoint, so a run that is
+   * looked at keeps none, and starts anew after an interruption.
+   */
+  readonly watch?: Watch;
   /** What a checkpoint must agree with to be gone on from; the method by default. */
   readonly identity?: Json;
+}
+
+/** A look at a run that goes on: the trained parameters on the host, and what they belong to. */
+export interface Watch {
+  readonly every: number;
+  readonly look: (
+    adapters: HostTree,
+    of: { readonly adapter: AdapterMethod<HostTree>; readonly base: unknown },
+    step: number,
+  ) => Promise<void>;
 }
 
 export interface FineTuned<W> {
@@ -102,6 +118,7 @@ export async function fineTune<W, X>(
   const { loss, method, settings, batch, totalSteps, key } = tuning;
   const { weightDecay = 0, warmUp = 0.03, schedule = 'cosine', maxNorm = 1, share = 0.8 } = tuning;
   const { backend, folder, signal, progress } = context;
+  const { watch } = tuning;
   const { adapter, objective, optimiser } = await prepareMethod(method, settings, {
     backend,
     loss: loss as Loss<unknown, unknown>,
@@ -120,6 +137,17 @@ export async function fineTune<W, X>(
     weightDecay,
   });
 
+  const evaluation =
+    watch === undefined
+      ? tuning.evaluation
+      : {
+          every: watch.every,
+          evaluate: async (params: unknown, step: number) => {
+            const onHost = (await download(backend, params)) as unknown as HostTree;
+            await watch.look(onHost, { adapter, base }, step);
+            return {};
+          },
+        };
   await mkdir(folder, { recursive: true });
   const curveFile = path.join(folder, 'curve.json');
   const curve: Curve = existsSync(curveFile) ? JSON.parse(readFileSync(curveFile, 'utf8')) : [];
@@ -138,12 +166,14 @@ export async function fineTune<W, X>(
     backend,
     {
       signal,
-      checkpoints: {
-        store: withCurve(nodeCheckpoints(folder), curveFile, curve),
-        every: tuning.checkpointEvery ?? 200,
-        configuration: tuning.identity ?? { method },
-      },
-      ...(tuning.evaluation && { evaluation: tuning.evaluation }),
+      ...(watch === undefined && {
+        checkpoints: {
+          store: withCurve(nodeCheckpoints(folder), curveFile, curve),
+          every: tuning.checkpointEvery ?? 200,
+          configuration: tuning.identity ?? { method },
+        },
+      }),
+      ...(evaluation && { evaluation }),
       observe: (event) => {
         const now = performance.now();
         if (event.kind === 'started') curve.length = Math.min(curve.length, event.step);

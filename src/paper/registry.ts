@@ -1,13 +1,35 @@
 /** Every experiment of `npm run paper`, in the order of reports: the paper's, then beyond it. */
 import { FlatloraError } from '../autodiff/index.js';
 import type { Experiment } from './experiment.js';
+import { figure4 } from './experiments/figure4.js';
+import { figure5b } from './experiments/figure5b.js';
+import { figure6 } from './experiments/figure6.js';
+import { figureA1 } from './experiments/figureA1.js';
+import { figureA2 } from './experiments/figureA2.js';
 import { table2 } from './experiments/table2.js';
+import { table5Vision } from './experiments/table5Vision.js';
+import { table6Vision } from './experiments/table6Vision.js';
+import { tableA1 } from './experiments/tableA1.js';
+import { tableA2 } from './experiments/tableA2.js';
+import { tableA4Vision } from './experiments/tableA4Vision.js';
 
 /** Nobody but an experiment itself looks into its premises. */
 // biome-ignore lint/suspicious/noExplicitAny: premises differ between experiments of one list
 export type AnyExperiment = Experiment<any>;
 
-export const EXPERIMENTS: readonly AnyExperiment[] = [table2];
+export const EXPERIMENTS: readonly AnyExperiment[] = [
+  table2,
+  figure4,
+  table5Vision,
+  table6Vision,
+  figure5b,
+  figure6,
+  figureA1,
+  figureA2,
+  tableA1,
+  tableA2,
+  tableA4Vision,
+];
 
 /** The experiment of a name. */
 export function experimentNamed(name: string): AnyExperiment {

@@ -106,6 +106,8 @@ export interface Comparison {
   readonly b: Where;
   /** The same difference in the paper, as text. */
   readonly paper?: string;
+  /** Another measure than that of the table. */
+  readonly measure?: string;
 }
 
 /** Comparisons down; mean ± sd of the difference, its interval, and what it shows. */
@@ -126,8 +128,8 @@ export function differencesTable(
       'Pairs',
       ...(hasPaper ? ['In the paper'] : []),
     ],
-    rows: comparisons.map(({ label, a, b, paper }) => {
-      const d = difference(results, a, b, measure);
+    rows: comparisons.map(({ label, a, b, paper, measure: own }) => {
+      const d = difference(results, a, b, own ?? measure);
       const spread =
         d.standardDeviation === null ? '' : ` ± ${formatMeasured(d.standardDeviation, format, 2)}`;
       return [
@@ -149,6 +151,8 @@ export function differencesTable(
 export interface Line {
   readonly label: string;
   readonly where: Where;
+  /** Another measure than that of the table. */
+  readonly measure?: string;
 }
 
 /** Rows and columns of conditions, mean ± sample standard deviation over seeds in each field. */
@@ -164,7 +168,10 @@ export const resultsTable = (
   rows: rows.map((row) => [
     row.label,
     ...columns.map((column) =>
-      meanText(measured(results, { ...row.where, ...column.where }, measure), format),
+      meanText(
+        measured(results, { ...row.where, ...column.where }, row.measure ?? measure),
+        format,
+      ),
     ),
   ]),
   numeric: true,

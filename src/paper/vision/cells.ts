@@ -52,7 +52,17 @@ export const visionCell = (
 });
 
 /** Settings of a cell that are no settings of its method. */
-const OF_THE_RUN = ['task', 'method', 'seed', 'steps', 'perClass', 'batchSize', 'wrong', 'trial'];
+const OF_THE_RUN = [
+  'task',
+  'method',
+  'seed',
+  'steps',
+  'perClass',
+  'batchSize',
+  'wrong',
+  'trial',
+  'way',
+];
 
 /** The method's settings in a cell; those that only one method knows become its options. */
 export function methodSettings(cell: Cell): MethodSettings {

@@ -1,8 +1,10 @@
 /** One run of a vision experiment: fine-tune on a seed's images, then measure the merged weights. */
 import { foldIn, key } from '../../autodiff/index.js';
+import type { AdapterMethod } from '../../flatlora/index.js';
 import { evaluator, shuffledBatches, takeRows } from '../../training/index.js';
 import type { Cell, Measures, RunContext, Surroundings } from '../experiment.js';
 import { type FineTuned, fineTune } from '../fineTune.js';
+import type { HostTree } from '../methods.js';
 import { methodSettings } from './cells.js';
 import { loadTask, type TaskData, type TaskName, trainingImages } from './data.js';
 import {
@@ -41,11 +43,27 @@ export interface VisionRun {
   readonly data: TaskData;
 }
 
+/** A look at a run every so many steps. */
+export interface VisionWatch {
+  readonly every: number;
+  readonly look: (
+    at: {
+      readonly adapters: HostTree;
+      readonly adapter: AdapterMethod<HostTree>;
+      readonly base: unknown;
+      readonly images: Images;
+      readonly data: TaskData;
+    },
+    step: number,
+  ) => Promise<void>;
+}
+
 /** Trains as the cell says; `undefined` when interrupted. */
 export async function trainCell(
   cell: Cell,
   { base, task }: VisionPremises,
   context: RunContext,
+  watch?: VisionWatch,
 ): Promise<VisionRun | undefined> {
   const { seed, steps, perClass, batchSize, wrong = 0 } = cell as Record<string, number>;
   const data = await task(cell.task as TaskName);
@@ -63,6 +81,12 @@ export async function trainCell(
       totalSteps: steps as number,
       key: own,
       identity: cell,
+      ...(watch && {
+        watch: {
+          every: watch.every,
+          look: (adapters, of, step) => watch.look({ adapters, ...of, images, data }, step),
+        },
+      }),
     },
     context,
   );

@@ -15,8 +15,8 @@ const each = (name: string, ...values: readonly number[]): readonly Settings[] =
   values.map((value) => ({ [name]: value }));
 
 /** Learning rates for methods that train factors; those of whole weights are ten times smaller. */
-const FACTORS = rates(3e-3, 1e-2, 2e-2, 4e-2);
-const WEIGHTS = rates(3e-4, 1e-3, 3e-3, 6e-3);
+const FACTORS = rates(2e-3, 5e-3, 1e-2, 1.5e-2);
+const WEIGHTS = rates(2e-4, 5e-4, 1e-3, 3e-3);
 
 /**
  * What is tried. Methods that are LoRA with one thing more keep LoRA's learning rate, and that one
@@ -26,7 +26,7 @@ const TRIALS: Readonly<Record<string, readonly Settings[]>> = {
   full: WEIGHTS,
   lora: FACTORS,
   rslora: FACTORS,
-  'lora+': rates(1e-3, 3e-3, 1e-2, 2e-2),
+  'lora+': rates(5e-4, 1e-3, 3e-3, 6e-3),
   pissa: FACTORS,
   'lora-ga': FACTORS,
   dora: FACTORS,
@@ -34,7 +34,7 @@ const TRIALS: Readonly<Record<string, readonly Settings[]>> = {
   'lora-pro': rates(3e-4, 1e-3, 3e-3, 1e-2),
   obar: FACTORS,
   nbar: FACTORS,
-  galore: rates(1e-3, 3e-3, 1e-2, 2e-2),
+  galore: rates(5e-4, 1e-3, 3e-3, 1e-2),
   corda: FACTORS,
   'flat-lora': each('sigma', 0.1, 0.2, 0.4, 0.8),
   'lora-sam': each('rho', 0.003, 0.01, 0.03, 0.1),
