@@ -9,6 +9,7 @@ import { figureA2 } from './experiments/figureA2.js';
 import { table2 } from './experiments/table2.js';
 import { table5Vision } from './experiments/table5Vision.js';
 import { table6Vision } from './experiments/table6Vision.js';
+import { table7 } from './experiments/table7.js';
 import { tableA1 } from './experiments/tableA1.js';
 import { tableA2 } from './experiments/tableA2.js';
 import { tableA4Vision } from './experiments/tableA4Vision.js';
@@ -24,6 +25,7 @@ export const EXPERIMENTS: readonly AnyExperiment[] = [
   table6Vision,
   figure5b,
   figure6,
+  table7,
   figureA1,
   figureA2,
   tableA1,
