@@ -1,6 +1,8 @@
 /** Every experiment of `npm run paper`, in the order of reports: the paper's, then beyond it. */
 import { FlatloraError } from '../autodiff/index.js';
 import type { Experiment } from './experiment.js';
+import { beyondRegimes } from './experiments/beyondRegimes.js';
+import { beyondRivals } from './experiments/beyondRivals.js';
 import { figure4 } from './experiments/figure4.js';
 import { figure5b } from './experiments/figure5b.js';
 import { figure6 } from './experiments/figure6.js';
@@ -31,6 +33,8 @@ export const EXPERIMENTS: readonly AnyExperiment[] = [
   tableA1,
   tableA2,
   tableA4Vision,
+  beyondRivals,
+  beyondRegimes,
 ];
 
 /** The experiment of a name. */

@@ -11,7 +11,7 @@ import {
   trainCell,
   type VisionPremises,
 } from '../vision/run.js';
-import { ACCURACY, DEPARTURES, taskLines } from '../vision/texts.js';
+import { ACCURACY, SAME_SET_UP, taskLines } from '../vision/texts.js';
 
 const TASKS: readonly TaskName[] = ['fashion-mnist', 'semeion'];
 const METHODS: readonly Line[] = [
@@ -31,7 +31,7 @@ export const figure4: Experiment<VisionPremises> = {
   counterpart: 'Figure 4: CIFAR-100-C, five severities of corruption',
   departures: [
     'Nine corruptions of grey images in the manner of CIFAR-10-C (noise, blur, contrast, occlusion, …), image i under corruption i mod 9.',
-    ...DEPARTURES,
+    SAME_SET_UP,
   ],
   data: TASKS.map((task) => TASK_FOLDERS[task]),
   cells: (surroundings) =>

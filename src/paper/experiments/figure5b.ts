@@ -5,7 +5,7 @@ import { difference, differencesTable, type Line, resultsTable } from '../tables
 import { seedsOf, visionCell } from '../vision/cells.js';
 import { TASK_FOLDERS } from '../vision/data.js';
 import { prepareVision, runCell, type VisionPremises } from '../vision/run.js';
-import { ACCURACY, DEPARTURES } from '../vision/texts.js';
+import { ACCURACY, SAME_SET_UP } from '../vision/texts.js';
 
 const RANKS = [1, 4, 16, 64];
 const FEW = [1, 4];
@@ -19,7 +19,7 @@ export const figure5b: Experiment<VisionPremises> = {
   counterpart: 'Figure 5b: ranks 1, 4, 16 and 64, CIFAR-100 with ViT-B/32',
   departures: [
     'Rank 64 is the full rank of a matrix here. The learning rate is that of rank 8.',
-    ...DEPARTURES,
+    SAME_SET_UP,
   ],
   data: [TASK_FOLDERS['fashion-mnist']],
   cells: (surroundings) =>

@@ -16,7 +16,7 @@ import { seedsOf, visionCell } from '../vision/cells.js';
 import { TASK_FOLDERS } from '../vision/data.js';
 import { taskLoss } from '../vision/model.js';
 import { prepareVision, trainCell, type VisionPremises } from '../vision/run.js';
-import { DEPARTURES } from '../vision/texts.js';
+import { SAME_SET_UP } from '../vision/texts.js';
 
 const RANKS = [1, 16];
 const WAYS = RANKS.flatMap((rank) => [
@@ -77,7 +77,7 @@ export const figure6: Experiment<VisionPremises> = {
   counterpart: 'Figure 6: loss landscapes of LoRA and Flat-LoRA at ranks 1 and 16',
   departures: [
     `The paper gives neither range nor grid: here ±${REACH} along each direction, a direction being as long as the weights, filter by filter. Numbers over seeds beside the pictures: the top eigenvalue of the Hessian in the full parameter space, and the mean rise of the training loss under noise of σ = ${SIGMA}.`,
-    ...DEPARTURES,
+    SAME_SET_UP,
   ],
   data: [TASK_FOLDERS['fashion-mnist']],
   cells: (surroundings) =>

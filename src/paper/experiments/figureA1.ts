@@ -8,7 +8,7 @@ import { seedsOf, visionCell } from '../vision/cells.js';
 import { TASK_FOLDERS } from '../vision/data.js';
 import { scores } from '../vision/model.js';
 import { measureCell, prepareVision, trainCell, type VisionPremises } from '../vision/run.js';
-import { DEPARTURES } from '../vision/texts.js';
+import { SAME_SET_UP } from '../vision/texts.js';
 
 const METHODS = [
   { label: 'LoRA', where: { method: 'lora' } },
@@ -26,7 +26,7 @@ export const figureA1: Experiment<VisionPremises> = {
   counterpart: 'Figure A1: losses and the generalisation gap during training',
   departures: [
     'Losses are those of the merged weights, without noise, on all training images and on the validation and test images, ten times in a run.',
-    ...DEPARTURES,
+    SAME_SET_UP,
   ],
   data: [TASK_FOLDERS['fashion-mnist']],
   cells: (surroundings) =>

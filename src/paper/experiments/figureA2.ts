@@ -9,12 +9,12 @@ import { seedsOf, visionCell } from '../vision/cells.js';
 import { TASK_FOLDERS } from '../vision/data.js';
 import { taskLoss } from '../vision/model.js';
 import { prepareVision, trainCell, type VisionPremises } from '../vision/run.js';
-import { DEPARTURES } from '../vision/texts.js';
+import { SAME_SET_UP } from '../vision/texts.js';
 
 export const figureA2: Experiment<VisionPremises> = {
   name: 'figure-a2',
   counterpart: 'Figure A2: ‖ε_B A‖ / ‖ε_W‖ of LoRA-SAM during training',
-  departures: ['The norms are over all layers together, on all training images.', ...DEPARTURES],
+  departures: ['The norms are over all layers together, on all training images.', SAME_SET_UP],
   data: [TASK_FOLDERS['fashion-mnist']],
   cells: (surroundings) =>
     seedsOf(surroundings).map((seed) =>

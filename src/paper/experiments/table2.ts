@@ -1,7 +1,7 @@
 /** Table 2: LoRA and Flat-LoRA at ranks 8 and 16 and full fine-tuning, five vision tasks. */
 import type { Experiment } from '../experiment.js';
 import { differencesTable, resultsTable, type Where } from '../tables.js';
-import { seedsOf, settingsOf, someTasks, visionCell } from '../vision/cells.js';
+import { seedsOf, settingsOf, settingsText, someTasks, visionCell } from '../vision/cells.js';
 import { TASKS } from '../vision/data.js';
 import { prepareVision, runCell, type VisionPremises } from '../vision/run.js';
 import { visionSearch } from '../vision/search.js';
@@ -54,8 +54,7 @@ export const table2: Experiment<VisionPremises> = {
       {
         title: 'Accuracy on the test set',
         paragraphs: [
-          `Settings, found on validation images: LoRA ${JSON.stringify(settingsOf('lora'))}, ` +
-            `Flat-LoRA ${JSON.stringify(settingsOf('flat-lora'))}, full ${settingsOf('full').learningRate}.`,
+          `Settings, found on validation images: LoRA ${settingsText(settingsOf('lora'))}; Flat-LoRA ${settingsText(settingsOf('flat-lora'))}; full fine-tuning ${settingsText({ learningRate: settingsOf('full').learningRate as number })}.`,
         ],
         tables: [
           resultsTable('Accuracy (%), mean ± sd over seeds', results, lines, COLUMNS, ACCURACY),

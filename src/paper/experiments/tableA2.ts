@@ -5,7 +5,7 @@ import { differencesTable, measuresTable } from '../tables.js';
 import { seedsOf, visionCell } from '../vision/cells.js';
 import { TASK_FOLDERS } from '../vision/data.js';
 import { prepareVision, runCell, type VisionPremises } from '../vision/run.js';
-import { ACCURACY, DEPARTURES } from '../vision/texts.js';
+import { ACCURACY, SAME_SET_UP } from '../vision/texts.js';
 
 /** σ against accuracy (%) of ViT-B/32 on CIFAR-100. */
 const PAPER = [
@@ -26,7 +26,7 @@ export const tableA2: Experiment<VisionPremises> = {
   counterpart: 'Table A2: the strength of the noise',
   departures: [
     'Larger σ are tried than in the paper (0.4, 0.8): matrices of 64 columns are disturbed as much as those of 768 at the same σ, but this model bears more.',
-    ...DEPARTURES,
+    SAME_SET_UP,
   ],
   data: [TASK_FOLDERS['fashion-mnist']],
   cells: (surroundings) =>

@@ -30,6 +30,19 @@ export function settingsOf(method: string): Settings {
   return { ...START, ...found.lora, ...found[method] };
 }
 
+const NAMES: Readonly<Record<string, string>> = {
+  learningRate: 'learning rate',
+  alpha: 'α',
+  sigma: 'σ',
+  rho: 'ρ',
+};
+
+/** "learning rate 0.01, rank 8, α 16". */
+export const settingsText = (settings: Changes): string =>
+  Object.entries(settings)
+    .map(([name, value]) => `${NAMES[name] ?? name} ${value}`)
+    .join(', ');
+
 /** What a cell may say besides task, method and seed. */
 export type Changes = Readonly<Record<string, string | number>>;
 

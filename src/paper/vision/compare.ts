@@ -9,10 +9,10 @@ import {
   resultsTable,
   type Where,
 } from '../tables.js';
-import { type Changes, seedsOf, settingsOf, someTasks, visionCell } from './cells.js';
+import { type Changes, seedsOf, settingsOf, settingsText, someTasks, visionCell } from './cells.js';
 import { TASK_FOLDERS, type TaskName } from './data.js';
 import { prepareVision, runCell, type VisionPremises } from './run.js';
-import { ACCURACY, DEPARTURES, taskLines } from './texts.js';
+import { ACCURACY, SAME_SET_UP, taskLines } from './texts.js';
 
 /** A way to fine-tune: a method, with settings of its own where two ways are of one method. */
 export interface Way {
@@ -82,7 +82,7 @@ function sections(
           head: ['', 'Settings'],
           rows: there.map(({ label, method, changes }) => [
             label,
-            JSON.stringify({ ...settingsOf(method), ...changes }),
+            settingsText({ ...settingsOf(method), ...changes }),
           ]),
           numeric: false,
         },
@@ -98,7 +98,7 @@ export function compareWays(of: ComparisonOfWays): Experiment<VisionPremises> {
   return {
     name: of.name,
     counterpart: of.counterpart,
-    departures: [...(of.departures ?? []), ...DEPARTURES],
+    departures: [...(of.departures ?? []), SAME_SET_UP],
     data: of.tasks.map((task) => TASK_FOLDERS[task]),
     cells: (surroundings: Surroundings): readonly Cell[] =>
       someTasks(of.tasks, surroundings).flatMap((task) =>
