@@ -1,8 +1,10 @@
 /** Every experiment of `npm run paper`, in the order of reports: the paper's, then beyond it. */
 import { FlatloraError } from '../autodiff/index.js';
 import type { Experiment } from './experiment.js';
+import { beyondDrift } from './experiments/beyondDrift.js';
 import { beyondRegimes } from './experiments/beyondRegimes.js';
 import { beyondRivals } from './experiments/beyondRivals.js';
+import { figure3 } from './experiments/figure3.js';
 import { figure4 } from './experiments/figure4.js';
 import { figure5b } from './experiments/figure5b.js';
 import { figure6 } from './experiments/figure6.js';
@@ -22,6 +24,7 @@ export type AnyExperiment = Experiment<any>;
 
 export const EXPERIMENTS: readonly AnyExperiment[] = [
   table2,
+  figure3,
   figure4,
   table5Vision,
   table6Vision,
@@ -35,6 +38,7 @@ export const EXPERIMENTS: readonly AnyExperiment[] = [
   tableA4Vision,
   beyondRivals,
   beyondRegimes,
+  beyondDrift,
 ];
 
 /** The experiment of a name. */
