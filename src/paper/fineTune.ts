@@ -24,7 +24,12 @@ import { download } from '../kernels/index.js';
 import { adamW, chain, clipByGlobalNorm, cosineSchedule } from '../optimisers/index.js';
 import { type EvaluationHook, train } from '../training/index.js';
 import type { RunContext } from './experiment.js';
-import { type HostTree, type MethodSettings, prepareMethod } from './methods.js';
+import {
+  type HostTree,
+  type LossTransformer,
+  type MethodSettings,
+  prepareMethod,
+} from './methods.js';
 
 export interface FineTuning<W, X> {
   /** Over weights: what the model minimises. */
@@ -34,6 +39,8 @@ export interface FineTuning<W, X> {
   /** A name of `methods.ts`. */
   readonly method: string;
   readonly settings: MethodSettings;
+  /** Applied to the adapted loss, outside the method's own transformer; the identity by default. */
+  readonly transform?: LossTransformer;
   /** Batch number `step`, a tree of host arrays; must depend on the step alone. */
   readonly batch: (step: number) => unknown;
   readonly totalSteps: number;
@@ -118,7 +125,7 @@ export async function fineTune<W, X>(
   const { loss, method, settings, batch, totalSteps, key } = tuning;
   const { weightDecay = 0, warmUp = 0.03, schedule = 'cosine', maxNorm = 1, share = 0.8 } = tuning;
   const { backend, folder, signal, progress } = context;
-  const { watch } = tuning;
+  const { watch, transform = (given) => given } = tuning;
   const { adapter, objective, optimiser } = await prepareMethod(method, settings, {
     backend,
     loss: loss as Loss<unknown, unknown>,
@@ -156,7 +163,7 @@ export async function fineTune<W, X>(
   let liveBytes = 0;
   const { reason, state } = await train<unknown, X, HostTree>(
     {
-      loss: objective(adapt(base, adapter)(loss)) as Loss<unknown, X>,
+      loss: transform(objective(adapt(base, adapter)(loss))) as Loss<unknown, X>,
       optimiser: chain(clipByGlobalNorm(maxNorm), optimiser(adam, { totalSteps })),
       params: adapters,
       totalSteps,
