@@ -42,8 +42,10 @@ const figureFile = (name: string, number: number): string => `figures/${name}-${
 const figuresOf = ({ sections }: Chapter): readonly Figure[] =>
   sections.flatMap(({ figures }) => figures);
 
+const FONT = "svg { font-family: system-ui, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif; }";
+
 /** Standing alone, a picture brings its style sheet. */
-const alone = (svg: string): string => svg.replace(/>/, `>${styleSheet(STYLE).markup}`);
+const alone = (svg: string): string => svg.replace(/>/, `>${styleSheet(STYLE + FONT).markup}`);
 
 /** Every picture of a report by the name of its file. */
 export const figureFiles = ({ chapters }: Report): Readonly<Record<string, string>> =>

@@ -1,7 +1,7 @@
 /** Doing tasks one after the other on one backend: what a worker thread is, without the thread. */
 import { FlatloraError } from '../autodiff/index.js';
 import type { Backend } from '../kernels/index.js';
-import type { Surroundings } from './experiment.js';
+import type { Measures, RunContext, Surroundings } from './experiment.js';
 import type { Task } from './grid.js';
 import type { AnyExperiment } from './registry.js';
 import { loadResult, saveResult, workFolder } from './store.js';
@@ -22,6 +22,12 @@ export interface Worker {
     progress: (done: number) => void,
   ) => Promise<'done' | 'interrupted'>;
   readonly dispose: () => Promise<void>;
+}
+
+/** That a run diverged is a result: it has no numbers, which tables count. Else the error goes on. */
+function diverged(error: unknown): Measures {
+  if (error instanceof FlatloraError && error.kind === 'not-finite') return { diverged: 1 };
+  throw error;
 }
 
 /** A backend that keeps programs for later cells is opened anew when arrays and programs reach this. */
@@ -54,13 +60,14 @@ export function worker({ experiments, surroundings, out, openBackend }: Workplac
     work: async (task, signal, progress) => {
       if ((await loadResult(out, task)) !== undefined) return 'done';
       const { experiment, premises } = await premisesOf(task.experiment);
-      const measures = await experiment.run(task.cell, premises, {
+      const context: RunContext = {
         ...surroundings,
         backend: await backendNow(),
         folder: workFolder(out, task),
         signal,
         progress,
-      });
+      };
+      const measures = await experiment.run(task.cell, premises, context).catch(diverged);
       if (measures === undefined) return 'interrupted';
       await saveResult(out, task, measures);
       return 'done';

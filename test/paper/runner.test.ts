@@ -2,6 +2,7 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { FlatloraError } from '../../src/autodiff/index.js';
 import type { Backend } from '../../src/kernels/index.js';
 import { type Plan, writeReports } from '../../src/paper/collect.js';
 import { missingData } from '../../src/paper/dataPlaces.js';
@@ -157,6 +158,20 @@ test('an interrupted cell leaves no result', async () => {
   const tasks = tasksOf([stopping], SURROUNDINGS);
   await work(tasks, folder, [stopping]);
   expect(await loadResult(folder, tasks[0] as Task)).toBeUndefined();
+});
+
+test('a run that diverges is a result without numbers; another error is none', async () => {
+  const failing = (kind: 'not-finite' | 'shape'): Experiment<number> => ({
+    ...arithmetic('one'),
+    run: async () => {
+      throw new FlatloraError(kind, 'train: no');
+    },
+  });
+  const [task] = tasksOf([arithmetic('one')], SURROUNDINGS) as [Task];
+  await expect(work([task], folder, [failing('shape')])).rejects.toThrow('train: no');
+  expect(await loadResult(folder, task)).toBeUndefined();
+  await work([task], folder, [failing('not-finite')]);
+  expect((await loadResult(folder, task))?.measures).toEqual({ diverged: 1 });
 });
 
 test('numbers that are not finite survive the file, and reports count them', async () => {

@@ -7,7 +7,7 @@ import { TASK_FOLDERS, type TaskName } from '../vision/data.js';
 import { prepareVision, runCell, type VisionPremises } from '../vision/run.js';
 import { ACCURACY, SAME_SET_UP, taskLines } from '../vision/texts.js';
 
-const TASKS: readonly TaskName[] = ['fashion-mnist', 'semeion'];
+const TASKS: readonly TaskName[] = ['fashion-mnist'];
 
 /** Time of a step over LoRA's, rounded from Table 7's measurement. */
 const TIMES: Readonly<Record<string, number>> = {

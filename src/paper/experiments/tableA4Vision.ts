@@ -8,7 +8,7 @@ export const tableA4Vision = compareWays({
   name: 'table-a4-vision',
   counterpart: 'Table A4 on images: oBAR, nBAR, LoRA-Pro, GaLore and CorDA',
   departures: ['Images instead of MRPC and CoLA.'],
-  tasks: ['fashion-mnist', 'semeion'],
+  tasks: ['fashion-mnist'],
   ways: METHODS.map((method) => plainWay(methodLabel(method), method)),
   pairs: METHODS.slice(0, -1).map((method) => ['Flat-LoRA', methodLabel(method)]),
   paper: {
