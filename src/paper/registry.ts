@@ -4,6 +4,7 @@ import type { Experiment } from './experiment.js';
 import { beyondDrift } from './experiments/beyondDrift.js';
 import { beyondRegimes } from './experiments/beyondRegimes.js';
 import { beyondRivals } from './experiments/beyondRivals.js';
+import { figure1 } from './experiments/figure1.js';
 import { figure3 } from './experiments/figure3.js';
 import { figure4 } from './experiments/figure4.js';
 import { figure5b } from './experiments/figure5b.js';
@@ -24,6 +25,7 @@ export type AnyExperiment = Experiment<any>;
 
 export const EXPERIMENTS: readonly AnyExperiment[] = [
   table2,
+  figure1,
   figure3,
   figure4,
   table5Vision,

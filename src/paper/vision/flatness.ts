@@ -1,0 +1,108 @@
+/**
+ * How flat a solution is, by every tool of `flatlora/sharpness`, in two spaces: that of LoRA's factors,
+ * where training happens, and that of the merged weights of the adapted layers, which are used.
+ */
+import { key, type Loss, range } from '../../autodiff/index.js';
+import {
+  adapt,
+  hessianTrace,
+  lossLines,
+  topHessianEigenvalues,
+  worstCaseRise,
+} from '../../flatlora/index.js';
+import { programRunner } from '../../kernels/index.js';
+import { takeRows } from '../../training/index.js';
+import type { Measures, RunContext } from '../experiment.js';
+import { type Images, TARGET_MODULES, taskLoss } from './model.js';
+import type { VisionRun } from './run.js';
+
+export type Space = 'factors' | 'weights';
+
+/** Radii of the worst case: around the paper's for SAM, 0.003 over the factors, 0.05 over the weights. */
+export const RADII: Readonly<Record<Space, readonly number[]>> = {
+  factors: [0.01, 0.03, 0.1, 0.3],
+  weights: [0.02, 0.05, 0.1, 0.2],
+};
+
+/** How far lines go along a direction that is as long as the parameters, row by row. */
+export const REACH = 0.5;
+
+/** The images that flatness is measured on: the first ones, which go round the classes. */
+export const probeOf = (images: Images): readonly Images[] => [
+  takeRows(images, range(Math.min(50, images.labels.shape[0] as number))),
+];
+
+interface Place {
+  readonly loss: Loss<never, never>;
+  readonly params: unknown;
+  /** Which matrices move; all parameters where absent. */
+  readonly targetModules?: readonly string[];
+}
+
+/** The measures of one space, their names ending in the space's. */
+async function measureSpace(
+  space: Space,
+  { loss, params, ...part }: Place,
+  probe: readonly Images[],
+  { backend, quick }: RunContext,
+): Promise<Measures> {
+  const runner = programRunner(backend);
+  const top = await topHessianEigenvalues(runner, loss, params, probe, {
+    ...part,
+    key: key(41),
+    count: quick ? 2 : 5,
+    tolerance: 0.05,
+    maxIterations: quick ? 4 : 40,
+  });
+  const { trace } = await hessianTrace(runner, loss, params, probe, {
+    ...part,
+    key: key(42),
+    samples: quick ? 2 : 24,
+  });
+  const rises: [number, number][] = [];
+  for (const rho of RADII[space]) {
+    const steps = quick ? 2 : 10;
+    const { rise } = await worstCaseRise(runner, loss, params, probe, { ...part, rho, steps });
+    rises.push([rho, rise]);
+  }
+  const lines = await lossLines(runner, loss, params, probe, {
+    key: key(43),
+    directions: quick ? 2 : 8,
+    points: quick ? 3 : 15,
+    range: REACH,
+  });
+  const middle = (lines.coordinates.length - 1) / 2;
+  return {
+    [`top-${space}`]: top.eigenvalues[0] as number,
+    [`trace-${space}`]: trace,
+    [`spectrum-${space}`]: top.eigenvalues.map((value, i) => [i + 1, value] as const),
+    [`rises-${space}`]: rises,
+    // As text, for a measure is no table: the rise above the trained model along each direction.
+    [`lines-${space}`]: JSON.stringify(
+      lines.losses.map((line) => line.map((loss) => loss - (line[middle] as number))),
+    ),
+  };
+}
+
+/** Both spaces of a trained LoRA. */
+export async function measureFlatness(
+  { tuned, images }: VisionRun,
+  context: RunContext,
+): Promise<Measures> {
+  const { adapter, adapters, base, merged } = tuned;
+  const probe = probeOf(images);
+  const weights = await measureSpace(
+    'weights',
+    { loss: taskLoss as Loss<never, never>, params: merged, targetModules: TARGET_MODULES },
+    probe,
+    context,
+  );
+  context.progress(0.9);
+  const factors = await measureSpace(
+    'factors',
+    { loss: adapt(base, adapter)(taskLoss) as Loss<never, never>, params: adapters },
+    probe,
+    context,
+  );
+  return { ...weights, ...factors };
+}
