@@ -7,6 +7,7 @@ import { lora } from '../../src/flatlora/index.js';
 import type { Backend } from '../../src/kernels/index.js';
 import { openWorkerBackend } from '../../src/main/backend.js';
 import { adaptedShapes, llamaStep } from '../../src/paper/costs/llama.js';
+import { stateRows } from '../../src/paper/costs/state.js';
 import type { Cell, RunContext, Surroundings } from '../../src/paper/experiment.js';
 import { beyondDrift } from '../../src/paper/experiments/beyondDrift.js';
 import { table2 } from '../../src/paper/experiments/table2.js';
@@ -102,6 +103,9 @@ test('Llama-2-7B on paper: its size, and the noise costs arithmetic but no memor
   expect(shapes).toHaveLength(7 * 32);
   // 32 · (4 · 4096² + 3 · 4096 · 11008) of Touvron et al. 2023.
   expect(shapes.reduce((sum, [m, n]) => sum + m * n, 0)).toBe(6_476_005_376);
+  // 20 million trained numbers in 224 pairs of factors of rank 8, 16 bytes each.
+  const lora = stateRows()[0] as readonly string[];
+  expect(Number(lora[2])).toBeCloseTo((16 * 19_988_480) / 2 ** 30, 3);
   const plain = llamaStep((loss) => loss, 64);
   // Two multiplications and additions a weight forward, two more for the gradient, 128 tokens.
   const products = 4 * 128 * (6_476_005_376 + 32_000 * 4096);

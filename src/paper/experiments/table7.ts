@@ -18,6 +18,7 @@ import {
   visionTransformer,
 } from '../../models/index.js';
 import { llamaStep } from '../costs/llama.js';
+import { RANK, stateRows } from '../costs/state.js';
 import { memoryOf, type TimedTask, timeBesideLora } from '../costs/timing.js';
 import type { Cell, CellResult, Experiment, Measures } from '../experiment.js';
 import { median } from '../fineTune.js';
@@ -209,6 +210,12 @@ export const table7: Experiment<undefined> = {
             'More than LoRA (MiB)',
           ],
           rows: plannedRows(results),
+          numeric: true,
+        },
+        {
+          caption: `What training keeps besides the frozen weights, by formula, rank ${RANK}`,
+          head: ['', 'Bytes a matrix [m, n]', 'All adapted matrices (GiB)'],
+          rows: stateRows(),
           numeric: true,
         },
       ],
