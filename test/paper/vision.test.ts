@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { hostArray, hostNormal, key, orThrow, roundToHalf } from '../../src/autodiff/index.js';
-import { lora } from '../../src/flatlora/index.js';
+import { flat, lora } from '../../src/flatlora/index.js';
 import type { Backend } from '../../src/kernels/index.js';
 import { openWorkerBackend } from '../../src/main/backend.js';
 import { adaptedShapes, llamaStep } from '../../src/paper/costs/llama.js';
@@ -111,6 +111,11 @@ test('Llama-2-7B on paper: its size, and the noise costs arithmetic but no memor
   const products = 4 * 128 * (6_476_005_376 + 32_000 * 4096);
   expect(plain.flops / products).toBeGreaterThan(1);
   expect(plain.flops / products).toBeLessThan(1.1);
+  const noisy = llamaStep(flat(), 64);
+  expect(noisy.flops / plain.flops).toBeGreaterThan(1);
+  expect(noisy.flops / plain.flops).toBeLessThan(1.1);
+  // ε alone would be 26 GB.
+  expect(noisy.intermediateBytes - plain.intermediateBytes).toBeLessThan(1e7);
 });
 
 describe('cells', () => {
