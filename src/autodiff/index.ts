@@ -8,6 +8,7 @@ export * from './core/print.js';
 export * from './core/pytree.js';
 export * from './core/tape.js';
 export * from './core/value.js';
+export * from './linalg/index.js';
 export * from './ops/functions.js';
 export * from './ops/linearOperator.js';
 export * from './ops/loss.js';
