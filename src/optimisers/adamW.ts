@@ -60,6 +60,7 @@ export function adamW({
   const rate = asSchedule(learningRate);
   return {
     stateSize: 1,
+    learningRate: rate,
     init: (params) => [
       {
         mean: zerosLikeParams(params),

@@ -47,10 +47,13 @@ const accumulateMomentum = (momentum: number, nesterov: boolean): GradientTransf
 /** −η times the updates: the end of an optimiser. */
 export const descend = (learningRate: number | Schedule): GradientTransformation => {
   const rate = asSchedule(learningRate);
-  return stateless((updates, _, { step }) => {
-    const factor = neg(rate.traced(step));
-    return mapTrees(([u]) => mul(factor, u as Value), updates);
-  });
+  return {
+    ...stateless((updates, _, { step }) => {
+      const factor = neg(rate.traced(step));
+      return mapTrees(([u]) => mul(factor, u as Value), updates);
+    }),
+    learningRate: rate,
+  };
 };
 
 /** θ ← θ − η b, b the momentum of g + λθ; equal to `torch.optim.SGD` without dampening. */

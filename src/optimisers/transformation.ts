@@ -20,6 +20,7 @@ import {
   unflatten,
   type Value,
 } from '../autodiff/index.js';
+import type { Schedule } from './schedules.js';
 
 /** The states of the transformations of a chain, in order: one tree for each that has one. */
 export type OptimiserState = readonly unknown[];
@@ -46,6 +47,8 @@ export interface GradientTransformation {
   readonly stateSize: number;
   /** Every so many steps it does more (GaLore finds its subspace anew); never, by default. */
   readonly refreshEvery?: number;
+  /** η: the factor on what it takes off the parameters; none where it is only a part of an optimiser. */
+  readonly learningRate?: Schedule;
   /** The state before the first step, on the host, for parameters on the host. */
   readonly init: (params: unknown) => OptimiserState;
   /** Updates and next state; all trees have values as leaves. */
@@ -72,6 +75,15 @@ function commonRefresh(
   return refreshEvery === undefined ? {} : { refreshEvery };
 }
 
+/** The rate of a chain: its last one, which is applied to what those before gave. */
+function lastRate(
+  first: GradientTransformation,
+  second: GradientTransformation,
+): Pick<GradientTransformation, 'learningRate'> {
+  const learningRate = second.learningRate ?? first.learningRate;
+  return learningRate === undefined ? {} : { learningRate };
+}
+
 /** Transformations under "first this, then that"; the laws hold with equality of the states. */
 export const gradientTransformationMonoid: Monoid<GradientTransformation> = {
   empty: {
@@ -82,6 +94,7 @@ export const gradientTransformationMonoid: Monoid<GradientTransformation> = {
   concat: (first, second) => ({
     stateSize: first.stateSize + second.stateSize,
     ...commonRefresh(first, second),
+    ...lastRate(first, second),
     init: (params) => [...first.init(params), ...second.init(params)],
     update: (updates, state, params, context) => {
       const a = first.update(updates, state.slice(0, first.stateSize), params, context);
