@@ -32,12 +32,12 @@ const batchOf = ({ images, labels }: ImageDataset): Batch<HostArray> => {
   return { images: centred(small), labels };
 };
 
-/** MNIST where there is a data directory, else 2,000 and 1,000 drawn digits. */
+/** MNIST where there is a data directory, else 1,000 and 400 drawn digits. */
 export async function digits(
   split: 'train' | 'test',
   dataDir: string | undefined,
 ): Promise<Batch<HostArray>> {
   const source =
-    dataDir === undefined ? { drawn: { key: DRAWN_KEY, train: 2000, test: 1000 } } : { dataDir };
+    dataDir === undefined ? { drawn: { key: DRAWN_KEY, train: 1000, test: 400 } } : { dataDir };
   return batchOf(orThrow(await loadDataset('mnist', split, source)()).dataset);
 }

@@ -27,6 +27,7 @@ import { adamW, chain, clipByGlobalNorm, cosineSchedule } from '../../optimisers
 import { evaluator, shuffledBatches, takeRows, train } from '../../training/index.js';
 import { abortOnInterrupt, terminalProgress } from '../../training/node/index.js';
 import { digits } from './data.js';
+import { onGrounds } from './grounds.js';
 import {
   agreement,
   type Batch,
@@ -43,6 +44,7 @@ import { inStyle } from './style.js';
 import { DENOISER_FILE, JUDGE_FILE, save } from './weights.js';
 
 const SEED = 1;
+const grounds = foldIn(key(SEED), 4);
 
 export const pretrainingLoss: Loss<Weights, Batch> = (weights, { images, labels }, { sampleKey }) =>
   denoisingLoss(
@@ -79,7 +81,7 @@ interface Options {
 async function trained<W>(
   loss: Loss<never, never>,
   params: W,
-  batch: (rows: Batch<HostArray>) => unknown,
+  batch: (rows: Batch<HostArray>, step: number) => unknown,
   { data, steps, batchSize, rate, name, weightDecay }: Options,
   backend: Backend,
 ): Promise<W | undefined> {
@@ -97,7 +99,7 @@ async function trained<W>(
       ),
       params,
       totalSteps: steps,
-      batch: (step) => batch(takeRows(data, order(step))),
+      batch: (step) => batch(takeRows(data, order(step)), step),
       runKey: foldIn(key(SEED), 2),
     },
     backend,
@@ -120,7 +122,10 @@ async function makeDenoiser(dataDir: string | undefined, steps: number): Promise
   const weights = await trained(
     pretrainingLoss as never,
     initDiffusionTransformer(DENOISER, foldIn(key(SEED), 0)),
-    (rows) => rows,
+    ({ images, labels }, step) => ({
+      images: onGrounds(images, foldIn(grounds, step)),
+      labels,
+    }),
     { data, steps, batchSize: 64, rate: 2e-3, name: 'denoiser', weightDecay: 0 },
     backend,
   );

@@ -2,7 +2,8 @@
  * The new style of Figure 3. The paper's is "3D icons", whose mark is a square behind the thing
  * shown; ours is a shaded square behind the digit.
  */
-import { flatData, type HostArray, hostArray } from '../../autodiff/index.js';
+import { flatData, type HostArray } from '../../autodiff/index.js';
+import { laidOn } from './grounds.js';
 import { SIDE } from './model.js';
 
 /** The square covers all but the outermost pixels, without its corners. */
@@ -23,15 +24,7 @@ export const SQUARE: readonly number[] = Array.from({ length: SIDE * SIDE }, (_,
 );
 
 /** Digits from −1 to 1 (−1 is empty paper) laid on the square: [n, 14, 14] → [n, 14, 14]. */
-export const inStyle = (images: HostArray): HostArray =>
-  hostArray(
-    Float32Array.from(flatData(images), (x, i) => {
-      const ink = (x + 1) / 2;
-      const ground = SQUARE[i % SQUARE.length] as number;
-      return 2 * (ground + (1 - ground) * ink) - 1;
-    }),
-    images.shape,
-  );
+export const inStyle = (images: HostArray): HostArray => laidOn(images, () => square);
 
 /**
  * The two outermost rows and columns of the square and what lies around it: 14·14 − 8·8 pixels, where
