@@ -1,8 +1,8 @@
 /**
- * The programs in the documentation: every block that is marked `ts` is a whole program which imports
+ * The programs and links in the documentation: every block that is marked `ts` is a whole program which imports
  * the library by its package names, as a reader would.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -37,3 +37,36 @@ export function writePrograms(folder: string, snippets: readonly Snippet[]): rea
     return file;
   });
 }
+
+/** A link to another file of the repository. */
+export interface Link {
+  readonly label: string;
+  /** The file that it leads to. */
+  readonly file: string;
+}
+
+/** The links of a page that stay in the repository. */
+export const linksOf = (page: string): readonly Link[] =>
+  [
+    ...readFileSync(path.join(root, page), 'utf8').matchAll(
+      /\[(`[^`]+`|[^\]`]*)\]\(([^)#\s]+)(?:#[^)]*)?\)/g,
+    ),
+  ]
+    .filter(([, , to = '']) => !to.startsWith('http'))
+    .map(([, label = '', to = '']) => ({
+      label: label.replace(/^`|`$/g, ''),
+      file: path.join(root, path.dirname(page), to),
+    }));
+
+/** Links to files that do not exist. */
+export const deadLinks = (page: string): readonly Link[] =>
+  linksOf(page).filter(({ file }) => !existsSync(file));
+
+/** Links to test files whose label is no title in that file. */
+export const missingTests = (page: string): readonly Link[] =>
+  linksOf(page)
+    .filter(({ file }) => file.endsWith('.test.ts'))
+    .filter(({ label, file }) => {
+      const quoted = [`'${label}'`, `"${label}"`, `\`${label}\``];
+      return !quoted.some((literal) => readFileSync(file, 'utf8').includes(literal));
+    });
