@@ -13,7 +13,7 @@ export const SHOWN: readonly number[] = [0, 1, 3, 4, 6, 7, 9];
 
 /** Section 4.5 of the paper: rank and α 4, σ 0.1. The learning rate is searched for. */
 const START: Settings = { learningRate: 3e-3, rank: 4, alpha: 4 };
-const SIGMA = 0.1;
+export const SIGMA = 0.1;
 
 export const settingsOf = (method: string): Settings => ({
   ...START,
@@ -24,9 +24,16 @@ export const settingsOf = (method: string): Settings => ({
 /** Not trained: the model as it was pre-trained, and real images in the style in place of drawn ones. */
 export const UNTRAINED = ['before', 'real'];
 
+/** Steps of training: the paper's 500 and, to see what more of it does, four times as many. */
+export const lengths = ({ quick }: Pick<Surroundings, 'quick'>): readonly [number, number] =>
+  quick ? [4, 8] : [500, 2000];
+
+/** σ of the sweep; 0 is LoRA. */
+export const SIGMAS: readonly number[] = [0.05, 0.1, 0.2, 0.4];
+
 /** 500 steps of one image, 23 images: Section 4.5. */
 export const styleCell = (
-  { quick }: Pick<Surroundings, 'quick'>,
+  surroundings: Pick<Surroundings, 'quick'>,
   method: string,
   seed: number,
   changes: Settings = {},
@@ -34,10 +41,10 @@ export const styleCell = (
   method,
   seed,
   ...(UNTRAINED.includes(method) ? {} : settingsOf(method)),
-  steps: quick ? 4 : 500,
+  steps: lengths(surroundings)[0],
   images: 23,
-  perClass: quick ? 2 : 30,
-  samplingSteps: quick ? 2 : 25,
+  perClass: surroundings.quick ? 2 : 20,
+  samplingSteps: surroundings.quick ? 2 : 25,
   guidance: 2,
   ...changes,
 });
@@ -51,6 +58,23 @@ export function methodSettings(cell: Cell): MethodSettings {
     ...(alpha !== undefined && { alpha }),
     ...(sigma !== undefined && { sigma }),
   };
+}
+
+/** Both lengths, without noise and with each σ; the quick form has the paper's σ and length alone. */
+export function styleCells(surroundings: Surroundings): readonly Cell[] {
+  const { quick, seeds } = surroundings;
+  const conditions = (quick ? lengths(surroundings).slice(0, 1) : lengths(surroundings)).flatMap(
+    (steps) => [
+      { method: 'lora', steps },
+      ...(quick ? [SIGMA] : SIGMAS).map((sigma) => ({ method: 'flat-lora', steps, sigma })),
+    ],
+  );
+  return [
+    ...UNTRAINED.map((method) => styleCell(surroundings, method, 0)),
+    ...conditions.flatMap(({ method, ...changes }) =>
+      Array.from({ length: seeds }, (_, seed) => styleCell(surroundings, method, seed, changes)),
+    ),
+  ];
 }
 
 /** Learning rates, the same for every method; σ is the paper's. */

@@ -102,7 +102,7 @@ export async function runStyle(
     content: mean(own.right),
     contentShown: over(own.right, false),
     contentWithheld: over(own.right, true),
-    style: mean(errors),
+    styleShown: over(errors, false),
     styleWithheld: over(errors, true),
     distance,
     validation: -toValidation,
