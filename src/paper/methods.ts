@@ -10,9 +10,15 @@ import {
   type AdapterMethod,
   flat,
   fullFineTuning,
+  galore,
   lora,
+  loraPlus,
+  loraPro,
   type NoiseSchedule,
+  nbar,
+  obar,
   type PerturbedPart,
+  rslora,
   sam,
   type Target,
 } from '../flatlora/index.js';
@@ -87,10 +93,24 @@ const ranked = ({ rank = 8, alpha = 16, targetModules }: MethodSettings) => ({
 /** ρ of the settings, where there is one: the methods have defaults of their own. */
 const radius = ({ rho }: MethodSettings) => (rho === undefined ? {} : { rho });
 
+/** An option of one method, where the settings have it. */
+const option = <K extends string>({ options }: MethodSettings, name: K) =>
+  (typeof options?.[name] === 'number' ? { [name]: options[name] } : {}) as { [k in K]?: number };
+
 /** One line for each method. */
 const METHODS: Readonly<Record<string, MakeMethod>> = {
   full: ({ targetModules }) => adapter(fullFineTuning({ targetModules })),
   lora: (settings) => adapter(lora(ranked(settings))),
+  rslora: (settings) => adapter(rslora(ranked(settings))),
+  'lora+': (s) => adapter(loraPlus({ ...ranked(s), ...option(s, 'ratio') })),
+  'lora-pro': (settings) => adapter(loraPro(ranked(settings))),
+  obar: (s) => adapter(obar({ ...ranked(s), ...option(s, 'strength') })),
+  nbar: (s) => adapter(nbar({ ...ranked(s), ...option(s, 'strength') })),
+  // Four subspaces in a run: the reference's 500 steps are more than most runs here have.
+  galore: ({ targetModules, rank = 8, options }, { totalSteps }) =>
+    adapter(
+      galore({ targetModules, rank, gap: Number(options?.gap ?? Math.ceil(totalSteps / 4)) }),
+    ),
   'lora-sam': (s) => ({ ...adapter(lora(ranked(s))), objective: sam({ ...radius(s) }) }),
   sam: (s) => ({ ...adapter(lora(ranked(s))), objective: sam({ over: 'weights', ...radius(s) }) }),
 };

@@ -48,24 +48,33 @@ const TRIALS: Readonly<Record<string, readonly Settings[]>> = {
 const TASKS: readonly TaskName[] = ['fashion-mnist', 'semeion'];
 const SEEDS = [100, 101];
 
+/** A trial in full: LoRA's learning rate where the trial names none. */
+const inFull = (tried: Settings): Settings => ({
+  learningRate: settingsOf('lora').learningRate as number,
+  ...tried,
+});
+
 const cells = (surroundings: Surroundings): readonly Cell[] =>
   Object.entries(TRIALS)
     .filter(([method]) => hasMethod(method))
     .flatMap(([method, trials]) =>
-      trials.flatMap((settings, trial) =>
+      trials.flatMap((tried, trial) =>
         (surroundings.quick ? TASKS.slice(0, 1) : TASKS).flatMap((task) =>
-          SEEDS.map((seed) => visionCell(surroundings, task, method, seed, { ...settings, trial })),
+          SEEDS.map((seed) =>
+            visionCell(surroundings, task, method, seed, { ...inFull(tried), trial }),
+          ),
         ),
       ),
     );
 
 export const visionSearch: Search = {
   cells,
-  trial: ({ method, trial }) => {
-    const name = method as string;
-    const tried = TRIALS[name]?.[trial as number] ?? {};
-    const known = settingsOf('lora').learningRate as number;
-    return { method: name, settings: { learningRate: known, ...tried } };
+  trial: (cell) => {
+    const names = Object.keys(inFull(TRIALS[cell.method as string]?.[0] ?? {}));
+    return {
+      method: cell.method as string,
+      settings: Object.fromEntries(names.map((name) => [name, cell[name] as number])),
+    };
   },
   score: 'validation',
 };
