@@ -61,6 +61,7 @@ export function adamW({
   return {
     stateSize: 1,
     learningRate: rate,
+    ...(weightDecay > 0 && { decay: { weightDecay, decays } }),
     init: (params) => [
       {
         mean: zerosLikeParams(params),

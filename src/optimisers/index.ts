@@ -11,4 +11,5 @@ export {
   stateless,
   type UpdateContext,
   type Updated,
+  type WeightDecay,
 } from './transformation.js';

@@ -41,6 +41,12 @@ export interface Updated<P> {
   readonly state: OptimiserState;
 }
 
+/** λ, and which parameters shrink, by their place in the tree. */
+export interface WeightDecay {
+  readonly weightDecay: number;
+  readonly decays: (path: string) => boolean;
+}
+
 /** A traceable transformation of gradients, for parameters of any form `P`. */
 export interface GradientTransformation {
   /** How many entries of the state are its own. */
@@ -49,6 +55,8 @@ export interface GradientTransformation {
   readonly refreshEvery?: number;
   /** η: the factor on what it takes off the parameters; none where it is only a part of an optimiser. */
   readonly learningRate?: Schedule;
+  /** Decoupled weight decay that it has: parameters also change by −η λ times themselves. */
+  readonly decay?: WeightDecay;
   /** The state before the first step, on the host, for parameters on the host. */
   readonly init: (params: unknown) => OptimiserState;
   /** Updates and next state; all trees have values as leaves. */
@@ -75,13 +83,13 @@ function commonRefresh(
   return refreshEvery === undefined ? {} : { refreshEvery };
 }
 
-/** The rate of a chain: its last one, which is applied to what those before gave. */
+/** Rate and decay of a chain: those of its last part that has them. */
 function lastRate(
   first: GradientTransformation,
   second: GradientTransformation,
-): Pick<GradientTransformation, 'learningRate'> {
-  const learningRate = second.learningRate ?? first.learningRate;
-  return learningRate === undefined ? {} : { learningRate };
+): Pick<GradientTransformation, 'learningRate' | 'decay'> {
+  const { learningRate = first.learningRate, decay = first.decay } = second;
+  return { ...(learningRate && { learningRate }), ...(decay && { decay }) };
 }
 
 /** Transformations under "first this, then that"; the laws hold with equality of the states. */

@@ -7,7 +7,8 @@
  * u is the change that the inner optimiser makes for the gradient R. P is found anew from the gradient
  * of every `gap`-th step, by a randomised SVD; moments are kept. New columns of P get the sign that
  * goes with the old ones, since moments that are kept have signs (the reference code takes them as
- * its SVD gives them). What is no projected matrix is trained by the inner optimiser as it is.
+ * its SVD gives them). What is no projected matrix is trained by the inner optimiser as it is. AdamW's
+ * weight decay acts on W itself, not on its projection.
  *
  * Reference: Zhao et al., "GaLore: Memory-efficient LLM training by gradient low-rank projection",
  * ICML 2024; repository jiaweizzhao/GaLore.
@@ -34,6 +35,7 @@ import {
   transpose,
   treeMap,
   type Value,
+  zeros,
 } from '../../autodiff/index.js';
 import type {
   GradientTransformation,
@@ -58,8 +60,6 @@ export interface GradientProjectionOptions {
    * which that is so.
    */
   readonly targetModules?: readonly Target[];
-  /** λ: each step also shrinks all parameters by learning rate × λ; 0 by default. */
-  readonly weightDecay?: number;
   /** Of the randomised SVD; 0 by default. */
   readonly seed?: number;
 }
@@ -135,7 +135,7 @@ function dependsOn(values: readonly Value[], others: ReadonlySet<Value>): boolea
   return false;
 }
 
-function requireOptions(rank: number, gap: number, scale: number, weightDecay: number): void {
+function requireOptions(rank: number, gap: number, scale: number): void {
   for (const [argument, x] of Object.entries({ rank, gap })) {
     if (!Number.isInteger(x) || x < 1) {
       throw new FlatloraError(
@@ -145,50 +145,37 @@ function requireOptions(rank: number, gap: number, scale: number, weightDecay: n
     }
   }
   requireNonNegative('galore', 'scale', scale);
-  requireNonNegative('galore', 'weightDecay', weightDecay);
 }
 
 /**
  * An optimiser whose moments are projected, from one whose are not.
  *
- * The inner optimiser sees R in the place of each projected matrix. It must not use the weights
- * themselves, which have no counterpart there: weight decay is an option of this function.
+ * The inner optimiser sees R in the place of each projected matrix. But for decoupled decay it must not
+ * make use of the weights, which have no counterpart there.
  *
- * @throws FlatloraError 'argument' for options out of range, for an inner optimiser with weight decay
- *   and for one that refreshes at other steps; 'target-modules' for targets that are not there.
+ * @throws FlatloraError 'argument' for options out of range, for an inner optimiser that uses the
+ *   weights (other than adamW's decay), and for one that refreshes at other steps; 'target-modules' for targets that are not there.
  */
 export function projectGradients(
   inner: GradientTransformation,
-  {
-    rank = 4,
-    scale = 4,
-    gap = 500,
-    targetModules,
-    weightDecay = 0,
-    seed = 0,
-  }: GradientProjectionOptions = {},
+  { rank = 4, scale = 4, gap = 500, targetModules, seed = 0 }: GradientProjectionOptions = {},
 ): GradientTransformation {
-  requireOptions(rank, gap, scale, weightDecay);
+  requireOptions(rank, gap, scale);
   if (inner.refreshEvery !== undefined && inner.refreshEvery !== gap) {
     throw new FlatloraError(
       'argument',
       `galore: gap is ${gap}, expected ${inner.refreshEvery}, after which the inner optimiser refreshes`,
     );
   }
-  const { learningRate } = inner;
-  if (weightDecay > 0 && learningRate === undefined) {
-    throw new FlatloraError(
-      'argument',
-      'galore: weightDecay needs an inner optimiser that tells its learning rate',
-    );
-  }
+  const { learningRate, decay: innerDecay } = inner;
   return {
     stateSize: inner.stateSize + 1,
     refreshEvery: gap,
-    ...(learningRate !== undefined && { learningRate }),
+    ...(learningRate && { learningRate }),
+    ...(innerDecay && { decay: innerDecay }),
     init: (params) => {
       const paths = projectedPaths(params, rank, targetModules);
-      const zeros = ({ data }: HostArray, shape: readonly number[]) => {
+      const empty = ({ data }: HostArray, shape: readonly number[]) => {
         const size = shape.reduce((n, d) => n * d, 1);
         const precision = data.BYTES_PER_ELEMENT === 4 ? 32 : 64;
         return hostArray(storage('float', size, precision), shape);
@@ -197,12 +184,12 @@ export function projectGradients(
       const projections = Object.fromEntries(
         paths.map((path) => {
           const w = leaves[path] as HostArray;
-          return [path, zeros(w, [Math.min(...w.shape), rank])];
+          return [path, empty(w, [Math.min(...w.shape), rank])];
         }),
       );
       const seen = treeMap(
         (w: HostArray, path) =>
-          projections[path] === undefined ? w : zeros(w, projectedShape(w, rank)),
+          projections[path] === undefined ? w : empty(w, projectedShape(w, rank)),
         params,
       );
       return [projections, ...inner.init(seen)];
@@ -218,34 +205,36 @@ export function projectGradients(
         if (basis === undefined) return full;
         return fitsRight(full) ? matmul(full, basis) : matmul(transpose(basis), full);
       }, gradients);
-      const absent = new Set<Value>();
+      // Stand-ins for projected weights: of zeros decoupled decay makes nothing.
+      const standIns = new Set<Value>();
       const weights = mapTrees(([w], path) => {
         if (p[path] === undefined) return w as Value;
-        const stand = input({ shape: projectedShape(w as Value, rank), dtype: 'float' });
-        absent.add(stand);
-        return stand;
+        const shape = projectedShape(w as Value, rank);
+        const standIn = innerDecay ? zeros(shape) : input({ shape, dtype: 'float' });
+        standIns.add(standIn);
+        return standIn;
       }, params);
       const { updates, state: next } = inner.update(small, moments, weights, context);
-      if (dependsOn(flatten<Value>([updates, next]).leaves, absent)) {
+      if (!innerDecay && dependsOn(flatten<Value>([updates, next]).leaves, standIns)) {
         throw new FlatloraError(
           'argument',
-          'galore: the inner optimiser uses the weights (weight decay), expected one that does not; weightDecay is an option of galore',
+          'galore: the inner optimiser makes use of the weights, which are not there in the projected space; expected none such but the decay of adamW',
         );
       }
-      const decay =
-        weightDecay > 0 && learningRate && mul(weightDecay, learningRate.traced(context.step));
+      const shrinkage =
+        innerDecay &&
+        learningRate &&
+        mul(innerDecay.weightDecay, learningRate.traced(context.step));
       return {
         updates: mapTrees(
           ([u, w], path) => {
-            const [step, basis] = [u as Value, p[path]];
-            const full =
-              basis === undefined
-                ? step
-                : mul(
-                    scale,
-                    fitsRight(w as Value) ? matmulTransposed(step, basis) : matmul(basis, step),
-                  );
-            return decay ? sub(full, mul(decay, w as Value)) : full;
+            const [step, basis, weight] = [u as Value, p[path], w as Value];
+            if (basis === undefined) return step;
+            const back = fitsRight(weight) ? matmulTransposed(step, basis) : matmul(basis, step);
+            const change = mul(scale, back);
+            return shrinkage && innerDecay.decays(path)
+              ? sub(change, mul(shrinkage, weight))
+              : change;
           },
           updates,
           params,

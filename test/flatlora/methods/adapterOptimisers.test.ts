@@ -111,7 +111,7 @@ function training({ method, attrs }: Trajectory): {
     case 'rslora':
       return as(rslora(options), adam);
     case 'galore':
-      return as(galore({ rank, gap, scale, weightDecay: decay }), adamW({ learningRate: rate }));
+      return as(galore({ rank, gap, scale }), adam);
     default:
       throw new Error(`no method ${method}`);
   }
