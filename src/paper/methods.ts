@@ -17,10 +17,7 @@ import {
   type NoiseSchedule,
   nbar,
   obar,
-  nbar,
-  obar,
   type PerturbedPart,
-  rslora,
   rslora,
   sam,
   type Target,
@@ -100,12 +97,6 @@ const radius = ({ rho }: MethodSettings) => (rho === undefined ? {} : { rho });
 const option = <K extends string>({ options }: MethodSettings, name: K) =>
   (typeof options?.[name] === 'number' ? { [name]: options[name] } : {}) as { [k in K]?: number };
 
-/** A number among the options, under the name that the method has for it. */
-const numberOption = ({ options }: MethodSettings, name: string): Record<string, number> => {
-  const given = options?.[name];
-  return given === undefined ? {} : { [name]: Number(given) };
-};
-
 /** One line for each method. */
 const METHODS: Readonly<Record<string, MakeMethod>> = {
   full: ({ targetModules }) => adapter(fullFineTuning({ targetModules })),
@@ -119,21 +110,6 @@ const METHODS: Readonly<Record<string, MakeMethod>> = {
   galore: ({ targetModules, rank = 8, options }, { totalSteps }) =>
     adapter(
       galore({ targetModules, rank, gap: Number(options?.gap ?? Math.ceil(totalSteps / 4)) }),
-    ),
-  rslora: (s) => adapter(rslora(ranked(s))),
-  'lora+': (s) => adapter(loraPlus({ ...ranked(s), ...numberOption(s, 'ratio') })),
-  'lora-pro': (s) => adapter(loraPro(ranked(s))),
-  nbar: (s) => adapter(nbar({ ...ranked(s), ...numberOption(s, 'strength') })),
-  obar: (s) => adapter(obar({ ...ranked(s), ...numberOption(s, 'strength') })),
-  // GaLore's rank is one of gradients: its own default unless `galoreRank` says otherwise.
-  galore: ({ targetModules, options = {} }) =>
-    adapter(
-      galore({
-        targetModules,
-        ...(options.galoreRank !== undefined && { rank: Number(options.galoreRank) }),
-        ...(options.scale !== undefined && { scale: Number(options.scale) }),
-        ...(options.gap !== undefined && { gap: Number(options.gap) }),
-      }),
     ),
   'lora-sam': (s) => ({ ...adapter(lora(ranked(s))), objective: sam({ ...radius(s) }) }),
   sam: (s) => ({ ...adapter(lora(ranked(s))), objective: sam({ over: 'weights', ...radius(s) }) }),
