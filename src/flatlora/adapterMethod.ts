@@ -98,10 +98,16 @@ export interface LayerMethod<K extends string> {
   readonly check: (path: string, shape: readonly [number, number]) => Result<void>;
   /** Shapes of the trained arrays for a weight [m, n]. */
   readonly shapes: (shape: readonly [number, number]) => Readonly<Record<K, Shape>>;
+  /**
+   * What a start needs besides a weight that fits, such as LoRA-GA's gradients; asked before `init`
+   * and never when trained adapters are read.
+   */
+  readonly ready?: (path: string, weight: HostArray) => Result<void>;
   /** The trained arrays at the start, and the new W where the method changes it. */
   readonly init: (
     weight: HostArray,
     key: Key,
+    path: string,
   ) => { readonly adapter: LayerAdapter<K, HostArray>; readonly weight?: HostArray };
   /** The weight that the layer applies. */
   readonly effective: (
@@ -119,7 +125,8 @@ export interface LayerMethod<K extends string> {
   /** See `AdapterMethod.penalty`. */
   readonly penalty?: (adapters: LayerAdapters<K, Value>) => Value;
   readonly merge: (weight: HostArray, adapter: LayerAdapter<K, HostArray>) => HostArray;
-  readonly unmerge: (weight: HostArray, adapter: LayerAdapter<K, HostArray>) => HostArray;
+  /** Left out where the base cannot be found again from merged weights (DoRA). */
+  readonly unmerge?: (weight: HostArray, adapter: LayerAdapter<K, HostArray>) => HostArray;
   /** Saved as `base_model.model.<module>.<this>`, PEFT's convention: `lora_A.weight`. */
   readonly savedNames: Readonly<Record<K, string>>;
 }

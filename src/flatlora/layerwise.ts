@@ -98,6 +98,18 @@ export function layerwise<K extends string>(
       ),
     );
 
+  /** The first layer that the method cannot start on, if there is one. */
+  const ready = (base: unknown, paths: readonly string[]): Result<unknown> => {
+    const { leaves, paths: all } = flatten<HostArray>(base);
+    return pipe(
+      paths,
+      E.traverseArray(
+        (path) =>
+          method.ready?.(path, leaves[all.indexOf(path)] as HostArray) ?? E.right(undefined),
+      ),
+    );
+  };
+
   const savedName = (path: string, part: K) =>
     `${SAVED_PREFIX}${moduleName(path)}.${method.savedNames[part]}`;
 
@@ -107,11 +119,12 @@ export function layerwise<K extends string>(
     init: <Base>(base: Base, key: Parameters<LayerMethod<K>['init']>[1]) =>
       pipe(
         targets(base),
+        E.chainFirst((paths) => ready(base, paths)),
         E.map((paths) => {
           const adapters: Record<string, LayerAdapter<K, HostArray>> = {};
           const changed = treeMap((leaf: HostArray, path) => {
             if (!paths.includes(path)) return leaf;
-            const { adapter, weight } = method.init(leaf, foldIn(key, layerId(path)));
+            const { adapter, weight } = method.init(leaf, foldIn(key, layerId(path)), path);
             adapters[path] = adapter;
             return weight ?? leaf;
           }, base) as Base;
@@ -148,7 +161,13 @@ export function layerwise<K extends string>(
       penalty: method.penalty as unknown as (adapters: MapLeaves<Host, Value>) => Value,
     }),
     merge: (base, adapters) => rewritten(base, adapters, method.merge),
-    unmerge: (merged, adapters) => rewritten(merged, adapters, method.unmerge),
+    unmerge: (merged, adapters) =>
+      method.unmerge === undefined
+        ? fail(
+            'argument',
+            `${method.name}: the base cannot be found again from merged weights; keep it`,
+          )
+        : rewritten(merged, adapters, method.unmerge),
     toArrays: (adapters) =>
       Object.fromEntries(
         Object.entries(adapters).flatMap(([path, adapter]) =>
