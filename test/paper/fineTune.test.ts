@@ -92,7 +92,8 @@ const run = (
 const numbers = (tree: unknown): readonly number[] =>
   flatten<HostArray>(tree).leaves.flatMap(({ data }) => [...(data as Float32Array)]);
 
-test.each(methodNames.flatMap((name) => [name, `flat-${name}`]))(
+// With the noise, and so everything that is without it.
+test.each(methodNames.map((name) => `flat-${name}`))(
   '%s trains, and its merged weights are finite and new',
   async (method) => {
     const tuned = await run({ method, steps: 3 });
