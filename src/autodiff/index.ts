@@ -12,6 +12,7 @@ export * from './linalg/index.js';
 export * from './ops/functions.js';
 export * from './ops/linearOperator.js';
 export * from './ops/loss.js';
+export * from './ops/scaledRows.js';
 export * from './primitives/attention.js';
 export * from './primitives/attentionBackward.js';
 export * from './primitives/dot.js';
