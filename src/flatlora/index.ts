@@ -7,4 +7,5 @@ export * from './methods/index.js';
 export * from './nearMatches.js';
 export * from './objectives/index.js';
 export * from './sharpness/index.js';
+export * from './statistics/index.js';
 export * from './targets.js';

@@ -1,10 +1,14 @@
 /** Fine-tuning methods: which parameters they train, and which weights these stand for. */
 
 export * from './bar.js';
+export * from './corda.js';
 export * from './dora.js';
 export * from './fullFineTuning.js';
 export * from './galore.js';
 export * from './lora.js';
+export * from './loraGa.js';
 export * from './loraPlus.js';
 export * from './loraPro.js';
+export * from './pissa.js';
+export * from './residualStart.js';
 export * from './rslora.js';
