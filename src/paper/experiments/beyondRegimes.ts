@@ -12,15 +12,17 @@ const METHODS: readonly Line[] = [
   { label: 'Flat-LoRA', where: { method: 'flat-lora' } },
 ];
 
+const SIGMA = 0.4;
+
 /** One thing changed at a time. */
 const AXES: readonly {
   readonly name: string;
   readonly label: string;
   readonly values: readonly number[];
 }[] = [
-  { name: 'perClass', label: 'images per class', values: [5, 10, 20, 40, 80] },
+  { name: 'perClass', label: 'images per class', values: [5, 20, 80] },
   { name: 'wrong', label: 'share of wrong labels', values: [0, 0.2, 0.4, 0.6] },
-  { name: 'steps', label: 'steps', values: [50, 200, 800] },
+  { name: 'steps', label: 'steps', values: [50, 200, 600] },
 ];
 
 const CONDITIONS = AXES.flatMap(({ name, values }) =>
@@ -30,7 +32,10 @@ const CONDITIONS = AXES.flatMap(({ name, values }) =>
 export const beyondRegimes: Experiment<VisionPremises> = {
   name: 'beyond-regimes',
   counterpart: 'Beyond the paper: the regimes in which the noise helps',
-  departures: ['One thing is changed at a time: σ and the learning rate stay.', SAME_SET_UP],
+  departures: [
+    `One thing is changed at a time; the learning rate stays. The noise is strong, σ = ${SIGMA}: the search of table-2, on few images with right labels, found less.`,
+    SAME_SET_UP,
+  ],
   data: [TASK_FOLDERS['fashion-mnist']],
   cells: (surroundings) =>
     (surroundings.quick ? CONDITIONS.filter(({ value }) => value === 0.4) : CONDITIONS).flatMap(
@@ -39,6 +44,7 @@ export const beyondRegimes: Experiment<VisionPremises> = {
           seedsOf(surroundings).map((seed) =>
             visionCell(surroundings, 'fashion-mnist', String(where.method), seed, {
               ...changes,
+              ...(where.method === 'flat-lora' && { sigma: SIGMA }),
               axis,
               value,
             }),
