@@ -129,14 +129,11 @@ async function trained(
 function memoryStore(): CheckpointStore {
   let bytes: Uint8Array | undefined;
   return {
-    save: (state, configuration) => async () =>
-      pipe(
-        encodeTrainingState(state, configuration),
-        E.map((encoded): void => {
-          bytes = encoded;
-          return undefined;
-        }),
-      ),
+    save: (state, configuration) => async () => {
+      const encoded = encodeTrainingState(state, configuration);
+      if (E.isRight(encoded)) bytes = encoded.right;
+      return E.isRight(encoded) ? E.right(undefined) : encoded;
+    },
     load: (template, configuration) =>
       bytes === undefined
         ? TE.right(O.none)
