@@ -2,7 +2,7 @@
  * How flat a solution is, by every tool of `flatlora/sharpness`, in two spaces: that of LoRA's factors,
  * where training happens, and that of the merged weights of the adapted layers, which are used.
  */
-import { key, type Loss, range } from '../../autodiff/index.js';
+import { key, type Loss } from '../../autodiff/index.js';
 import {
   adapt,
   hessianTrace,
@@ -11,7 +11,6 @@ import {
   worstCaseRise,
 } from '../../flatlora/index.js';
 import { programRunner } from '../../kernels/index.js';
-import { takeRows } from '../../training/index.js';
 import type { Measures, RunContext } from '../experiment.js';
 import { type Images, TARGET_MODULES, taskLoss } from './model.js';
 import type { VisionRun } from './run.js';
@@ -27,10 +26,8 @@ export const RADII: Readonly<Record<Space, readonly number[]>> = {
 /** How far lines go along a direction that is as long as the parameters, row by row. */
 export const REACH = 0.5;
 
-/** The images that flatness is measured on: the first ones, which go round the classes. */
-export const probeOf = (images: Images): readonly Images[] => [
-  takeRows(images, range(Math.min(50, images.labels.shape[0] as number))),
-];
+/** The radius, in both spaces, at which methods are compared. */
+export const COMPARED_RADIUS = 0.1;
 
 interface Place {
   readonly loss: Loss<never, never>;
@@ -75,6 +72,7 @@ async function measureSpace(
   return {
     [`top-${space}`]: top.eigenvalues[0] as number,
     [`trace-${space}`]: trace,
+    [`worst-${space}`]: rises.find(([rho]) => rho === COMPARED_RADIUS)?.[1] as number,
     [`spectrum-${space}`]: top.eigenvalues.map((value, i) => [i + 1, value] as const),
     [`rises-${space}`]: rises,
     // As text, for a measure is no table: the rise above the trained model along each direction.
@@ -90,7 +88,7 @@ export async function measureFlatness(
   context: RunContext,
 ): Promise<Measures> {
   const { adapter, adapters, base, merged } = tuned;
-  const probe = probeOf(images);
+  const probe = [images];
   const weights = await measureSpace(
     'weights',
     { loss: taskLoss as Loss<never, never>, params: merged, targetModules: TARGET_MODULES },
