@@ -8,21 +8,27 @@
 import { FlatloraError, type HostArray, type Key, type Loss } from '../autodiff/index.js';
 import {
   type AdapterMethod,
+  corda,
+  dora,
   flat,
   fullFineTuning,
   galore,
+  layerCovariances,
+  layerGradients,
   lora,
+  loraGa,
   loraPlus,
   loraPro,
   type NoiseSchedule,
   nbar,
   obar,
   type PerturbedPart,
+  pissa,
   rslora,
   sam,
   type Target,
 } from '../flatlora/index.js';
-import type { Backend } from '../kernels/index.js';
+import { type Backend, programRunner } from '../kernels/index.js';
 import type { GradientTransformation } from '../optimisers/index.js';
 
 /** Any tree of host arrays: the trained parameters of some method. */
@@ -111,6 +117,18 @@ const METHODS: Readonly<Record<string, MakeMethod>> = {
     adapter(
       galore({ targetModules, rank, gap: Number(options?.gap ?? Math.ceil(totalSteps / 4)) }),
     ),
+  pissa: (settings) => adapter(pissa(ranked(settings))),
+  dora: (settings) => adapter(dora(ranked(settings))),
+  'lora-ga': async (s, { backend, loss, base, batches }) => {
+    const runner = programRunner(backend);
+    const gradients = await layerGradients(runner, loss, base, s.targetModules, batches);
+    return adapter(loraGa({ ...ranked(s), ...option(s, 'gamma'), gradients }));
+  },
+  corda: async (s, { backend, loss, base, batches }) => {
+    const runner = programRunner(backend);
+    const covariances = await layerCovariances(runner, loss, base, s.targetModules, batches);
+    return adapter(corda({ ...ranked(s), covariances }));
+  },
   'lora-sam': (s) => ({ ...adapter(lora(ranked(s))), objective: sam({ ...radius(s) }) }),
   sam: (s) => ({ ...adapter(lora(ranked(s))), objective: sam({ over: 'weights', ...radius(s) }) }),
 };
