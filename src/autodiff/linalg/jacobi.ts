@@ -39,11 +39,18 @@ export function rounds(n: number): readonly Partners[] {
   });
 }
 
-/** Sweeps unless told otherwise: float64 is exhausted after 8 for n ≤ 32, float32 after 6. */
-export const DEFAULT_SWEEPS = 8;
+/**
+ * Sweeps unless told otherwise: ⌈log₂ n⌉ + 3, so 6 for n = 8 and 8 for n = 32. Random matrices are
+ * done in float64 after one less, in float32 after two less.
+ */
+const usualSweeps = (n: number): number => Math.ceil(Math.log2(Math.max(2, n))) + 3;
 
 /** All rounds of some sweeps, in order. */
-export function sweeping(name: string, n: number, sweeps: number): readonly Partners[] {
+export function sweeping(
+  name: string,
+  n: number,
+  sweeps: number = usualSweeps(n),
+): readonly Partners[] {
   if (!Number.isInteger(sweeps) || sweeps < 1) {
     throw new FlatloraError(
       'argument',

@@ -6,7 +6,7 @@ import { reduceSum } from '../primitives/reduce.js';
 import type { Operand } from '../primitives/source.js';
 import { broadcastTo, reshape, transpose } from '../primitives/structural.js';
 import { identity, scaleOf, stackOf } from './batch.js';
-import { DEFAULT_SWEEPS, partnerColumns, rotations, sweeping, turnColumns } from './jacobi.js';
+import { partnerColumns, rotations, sweeping, turnColumns } from './jacobi.js';
 import { descending, orderColumns, orderValues } from './order.js';
 import { thinQr } from './qr.js';
 import type { JacobiOptions } from './symmetric.js';
@@ -22,7 +22,7 @@ export interface ThinSvd {
 }
 
 /** Rotations W [L, n, n] that make the columns of x W orthogonal, and the lengths of these columns. */
-function orthogonalise(x: Value, sweeps: number) {
+function orthogonalise(x: Value, sweeps: number | undefined) {
   const [count, n] = x.shape as readonly [number, number, number];
   let columns = transpose(x, [1, 2, 0]);
   let turns = broadcastTo(reshape(identity(n), [n, n, 1]), [n, n, count]);
@@ -50,10 +50,10 @@ function orthogonalise(x: Value, sweeps: number) {
  * Reference: Drmač & Veselić, "New fast and accurate Jacobi SVD algorithm I", SIAM J. Matrix Anal.
  * Appl. 29 (2008), without its pivoting.
  */
-export function thinSvd(x: Operand, { sweeps = DEFAULT_SWEEPS }: JacobiOptions = {}): ThinSvd {
+export function thinSvd(x: Operand, { sweeps }: JacobiOptions = {}): ThinSvd {
   const { matrices, count, rows, columns: n, restore } = stackOf('thinSvd', x);
   if (rows < n) {
-    const { u, s, v } = thinSvd(transpose(matrices), { sweeps });
+    const { u, s, v } = thinSvd(transpose(matrices), { ...(sweeps !== undefined && { sweeps }) });
     return { u: restore(v), s: restore(s), v: restore(u) };
   }
   const scale = scaleOf(matrices);

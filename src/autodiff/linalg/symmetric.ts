@@ -15,14 +15,7 @@ import { gather } from '../primitives/indexing.js';
 import { constant, iota, lift, type Operand } from '../primitives/source.js';
 import { broadcastTo, concat, reshape, sliceAxis, transpose } from '../primitives/structural.js';
 import { identity, scaleColumns, scaleOf, squareStackOf, TINY } from './batch.js';
-import {
-  DEFAULT_SWEEPS,
-  type Partners,
-  rotations,
-  sweeping,
-  turnBoth,
-  turnColumns,
-} from './jacobi.js';
+import { type Partners, rotations, sweeping, turnBoth, turnColumns } from './jacobi.js';
 import { descending, orderColumns, orderValues } from './order.js';
 
 /** A = V diag(λ) Vᵀ. */
@@ -34,7 +27,7 @@ export interface SymmetricEigen {
 }
 
 export interface JacobiOptions {
-  /** How often all pairs of columns are gone through; 8 by default. */
+  /** How often all pairs of columns are gone through; ⌈log₂ n⌉ + 3 by default, enough for float64. */
   readonly sweeps?: number;
 }
 
@@ -50,15 +43,12 @@ const diagonal = (x: Value): Value => couplings(x, range(x.shape[0] as number));
 
 /**
  * Eigenvalues and eigenvectors of symmetric matrices [b…, n, n], by Jacobi's method with a fixed
- * number of sweeps. Only the upper triangle decides where an operand is not quite symmetric.
+ * number of sweeps. That they are symmetric is not checked.
  *
  * Accurate to a few units of rounding of the greatest |eigenvalue|.
  * @throws FlatloraError 'shape' unless the last two axes are equal.
  */
-export function symmetricEigen(
-  x: Operand,
-  { sweeps = DEFAULT_SWEEPS }: JacobiOptions = {},
-): SymmetricEigen {
+export function symmetricEigen(x: Operand, { sweeps }: JacobiOptions = {}): SymmetricEigen {
   const { matrices, count, rows: n, restore } = squareStackOf('symmetricEigen', x);
   const scale = scaleOf(matrices);
   let turned = transpose(div(matrices, scale), [1, 2, 0]);

@@ -102,6 +102,9 @@ const leavesByPath = <L>(tree: unknown): ByPath<L> => {
   return Object.fromEntries(paths.map((path, i) => [path, leaves[i] as L]));
 };
 
+/** Random vectors beyond the rank: few, since the range finder's power iterations make up for it. */
+const OVERSAMPLING = 4;
+
 /** The new P of each matrix, from its gradient; matrices of one shape together. */
 function newProjections(gradients: ByPath, old: ByPath, rank: number, random: Value): ByPath {
   const groups = new Map<string, string[]>();
@@ -111,7 +114,10 @@ function newProjections(gradients: ByPath, old: ByPath, rank: number, random: Va
   }
   const found = [...groups.values()].flatMap((paths, i) => {
     const g = stacked(paths.map((path) => gradients[path] as Value));
-    const { u, v } = randomisedSvd(g, foldInTraced(random, i), { rank });
+    const { u, v } = randomisedSvd(g, foldInTraced(random, i), {
+      rank,
+      oversampling: OVERSAMPLING,
+    });
     const fresh = fitsRight({ shape: g.shape.slice(1) }) ? v : u;
     const agreement = reduceSum(mul(fresh, stacked(paths.map((path) => old[path] as Value))), 1, {
       keepAxes: true,
