@@ -41,7 +41,8 @@ export function corruptSpans(
   );
   const draws = hostUniform(key, 2 * ids.length);
   const lengths = composition(removed, spans, draws.subarray(0, ids.length));
-  const gaps = composition(kept, spans, draws.subarray(ids.length));
+  // A unit more than is kept, which the last gap then lacks: a text need not end with a span.
+  const gaps = composition(kept + 1, spans + 1, draws.subarray(ids.length));
   const source: number[] = [];
   const target: number[] = [];
   let at = 0;
@@ -52,5 +53,5 @@ export function corruptSpans(
     target.push(sentinel, ...ids.slice(at + gap, at + gap + length));
     at += gap + length;
   }
-  return { source: [...source, end], target: [...target, end] };
+  return { source: [...source, ...ids.slice(at), end], target: [...target, end] };
 }
