@@ -97,7 +97,8 @@ async function run(names: readonly string[], options: Options): Promise<number> 
 async function merge(folders: readonly string[], options: Options): Promise<number> {
   const out = path.resolve(options.out);
   const plan = await mergeFolders(folders, out);
-  await writeReports(out, plan, plan.names.map(experimentNamed));
+  const experiments = EXPERIMENTS.filter(({ name }) => plan.names.includes(name));
+  await writeReports(out, plan, experiments);
   say(`report: ${path.join(out, 'report.html')}`);
   return 0;
 }

@@ -24,6 +24,7 @@ async function loadPlan(folder: string): Promise<Plan> {
 
 /** Copies cells that are whole; what a shard was still writing ends in .tmp. */
 async function copyCells(from: string, to: string): Promise<void> {
+  if (path.resolve(from) === path.resolve(to)) return;
   const files = await readdir(path.join(from, 'cells'), { recursive: true }).catch(() => []);
   for (const file of files.filter((name) => name.endsWith('.json'))) {
     const target = path.join(to, 'cells', file);
@@ -32,25 +33,48 @@ async function copyCells(from: string, to: string): Promise<void> {
   }
 }
 
+/** Every value once, in the order of their first appearance. */
+const distinct = <T>(values: readonly T[]): readonly T[] => [...new Set(values)];
+
+/** What must be equal for results to belong together. */
+const SHARED = ['quick', 'seeds'] as const;
+
+/** The plan of several folders: all that was run in one of them. Different commits are all named. */
+function joined(plans: readonly Plan[]): Plan {
+  const [first] = plans as [Plan];
+  const names = distinct(plans.flatMap((plan) => plan.names));
+  const skipped = plans.flatMap((plan) => plan.skipped);
+  return {
+    ...first,
+    names,
+    skipped: skipped.filter(
+      ({ name }, i) =>
+        !names.includes(name) && skipped.findIndex((other) => other.name === name) === i,
+    ),
+    commit: distinct(plans.map((plan) => plan.commit)).join(', '),
+    version: distinct(plans.map((plan) => plan.version)).join(', '),
+  };
+}
+
 /**
- * Joins folders into `out`, and tells what they are results of.
- * @throws FlatloraError 'argument' when they are results of different experiments, sizes or code.
+ * Joins folders into `out`, and tells what they are results of. A folder may be `out` itself: its
+ * report is then written anew.
+ * @throws FlatloraError 'argument' when they differ in their seeds or in their form.
  */
 export async function mergeFolders(folders: readonly string[], out: string): Promise<Plan> {
   const plans = await Promise.all(folders.map(loadPlan));
   const [first] = plans as [Plan];
   plans.forEach((plan, i) => {
-    const odd = (Object.keys(first) as (keyof Plan)[]).find(
-      (name) => JSON.stringify(plan[name]) !== JSON.stringify(first[name]),
-    );
+    const odd = SHARED.find((name) => plan[name] !== first[name]);
     if (odd !== undefined) {
       throw new FlatloraError(
         'argument',
-        `merge: ${odd} is ${JSON.stringify(plan[odd])} in ${folders[i]}, expected ${JSON.stringify(first[odd])} as in ${folders[0]}`,
+        `merge: ${odd} is ${plan[odd]} in ${folders[i]}, expected ${first[odd]} as in ${folders[0]}`,
       );
     }
   });
   for (const folder of folders) await copyCells(folder, out);
-  await savePlan(out, first);
-  return first;
+  const plan = joined(plans);
+  await savePlan(out, plan);
+  return plan;
 }

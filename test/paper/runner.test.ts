@@ -196,12 +196,30 @@ test('a cell is found whatever the order of its settings, and by nothing else', 
   expect(new Set(ids).size).toBe(ids.length);
 });
 
-test('shards of different code or size do not mix', async () => {
+test('results of different seeds do not mix', async () => {
   const [a, b] = [path.join(folder, 'a'), path.join(folder, 'b')];
   await savePlan(a, PLAN);
   await savePlan(b, { ...PLAN, seeds: 5 });
   await expect(mergeFolders([a, b], path.join(folder, 'm'))).rejects.toThrow(/seeds is 5/);
   await expect(mergeFolders([a, folder], path.join(folder, 'm'))).rejects.toThrow(/plan\.json/);
+});
+
+test('folders of different experiments and commits are joined, and all commits named', async () => {
+  const [a, b] = [path.join(folder, 'a'), path.join(folder, 'b')];
+  const skipped = [
+    { name: 'two', reason: 'r' },
+    { name: 'three', reason: 'r' },
+  ];
+  await savePlan(a, { ...PLAN, names: ['one'], skipped });
+  await savePlan(b, { ...PLAN, names: ['two'], skipped: skipped.slice(1), commit: 'd' });
+  const plan = await mergeFolders([a, b], a);
+  expect(plan).toEqual({
+    ...PLAN,
+    names: ['one', 'two'],
+    skipped: [{ name: 'three', reason: 'r' }],
+    commit: 'c, d',
+  });
+  expect(await mergeFolders([a], a)).toEqual(plan);
 });
 
 test('an unfinished grid is reported as such', async () => {
