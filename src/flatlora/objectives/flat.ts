@@ -8,35 +8,17 @@
  *
  * Reference: Li et al., "Flat-LoRA: Low-Rank Adaptation over a Flat Loss Landscape", ICML 2025.
  */
+import { check, type HalfPrecision, type Loss, mul, orThrow } from '../../autodiff/index.js';
+import { noise, vectorNoise } from './perturb.js';
 import {
-  add,
-  check,
-  FlatloraError,
-  flatten,
-  foldInTraced,
-  type HalfPrecision,
-  type Loss,
-  type LossContext,
-  mul,
-  orThrow,
-  roundTo,
-  splitTraced,
-  treeMap,
-  type Value,
-  type Weight,
-} from '../../autodiff/index.js';
-import { isMatrix } from '../targets.js';
-import { layerKey, noise, plusNoise, rounded, vectorNoise } from './perturb.js';
+  type NoiseLaw,
+  type PerturbedPart,
+  requireSamples,
+  underNoise,
+} from './randomPerturbation.js';
 import { cosineIncreasing, type NoiseSchedule } from './schedules.js';
 
-/**
- * What is perturbed.
- * - `adapted`: the merged weights of the adapted layers (the method of the paper);
- * - `all`: every parameter of the model, "Flat-LoRA (all)" of Appendix C: matrices of whatever use by
- *   Eq. 7, arrays of other ranks (biases, norm scales, class tokens) by their absolute values;
- * - `factors`: the matrices among the trained parameters themselves (A and B; Table 6).
- */
-export type PerturbedPart = 'adapted' | 'all' | 'factors';
+export type { PerturbedPart } from './randomPerturbation.js';
 
 export interface FlatOptions {
   /** σ ≥ 0. The paper suggests 0.05 or 0.1 (Appendix D); 0.05 by default. */
@@ -45,8 +27,17 @@ export interface FlatOptions {
   readonly schedule?: NoiseSchedule;
   /** `adapted` by default. */
   readonly on?: PerturbedPart;
-  /** Draws of ε per step whose losses are averaged; 1 by default, as in the paper. */
+  /**
+   * Evaluations of the loss at noisy weights per step, which are averaged; each costs a forward and a
+   * backward pass. 1 by default, as in the paper; 2 with antithetic pairs.
+   */
   readonly samples?: number;
+  /**
+   * Draws the samples in pairs (ε, −ε), so `samples` must be even; false by default. Each half of a
+   * pair has the law of Eq. 7. In the mean of a pair all odd orders of ε cancel, the gradient's
+   * greatest noise among them: L(W′) + ½·εᵀHε + O(ε⁴) is left of the loss.
+   */
+  readonly antithetic?: boolean;
   /**
    * Draw ε again in the backward pass instead of keeping W + ε of the step for it; false by default.
    * Either way nothing of ε outlives the step.
@@ -59,6 +50,9 @@ export interface FlatOptions {
    */
   readonly precision?: HalfPrecision;
 }
+
+/** σ²/n·‖W′_i‖² for matrices, σ²·w_i² for the rest. */
+const EQUATION_7: NoiseLaw = { matrix: noise, vector: vectorNoise };
 
 /**
  * The loss under random weight perturbation.
@@ -82,7 +76,8 @@ export function flat({
   sigma = 0.05,
   schedule = cosineIncreasing,
   on = 'adapted',
-  samples = 1,
+  antithetic = false,
+  samples = antithetic ? 2 : 1,
   recompute = false,
   precision,
 }: FlatOptions = {}): <P, X>(loss: Loss<P, X>) => Loss<P, X> {
@@ -93,103 +88,18 @@ export function flat({
       () => `flat: sigma is ${sigma}, expected a number ≥ 0`,
     ),
   );
-  orThrow(
-    check(
-      Number.isInteger(samples) && samples >= 1,
-      'argument',
-      () => `flat: samples is ${samples}, expected an integer ≥ 1`,
-    ),
-  );
-  return <P, X>(loss: Loss<P, X>): Loss<P, X> => {
-    if (sigma === 0 && precision === undefined) return loss;
-    return (params, batch, context) => {
-      if (!context.training) return loss(params, batch, context);
-      const strength = sigma === 0 ? undefined : mul(sigma, schedule(context.progress));
-      const [own, rest] = splitTraced(context.stepKey) as [Value, Value];
-      const draws = Array.from({ length: samples }, (_, k) => {
-        const change = { key: foldInTraced(own, k), sigma: strength, recompute, precision };
-        const inner = { ...context, stepKey: foldInTraced(rest, k) };
-        return on === 'factors'
-          ? loss(changedFactors(params, change), batch, inner)
-          : atChangedWeights(loss, on, change)(params, batch, inner);
-      });
-      return mul(
-        draws.reduce((sum, term) => add(sum, term)),
-        1 / samples,
-      );
-    };
-  };
-}
-
-/** What happens to weights in a step: noise, rounding, or both. */
-interface Change {
-  readonly key: Value;
-  /** σ of the step; `undefined` for no noise at all. */
-  readonly sigma: Value | undefined;
-  readonly recompute: boolean;
-  readonly precision: HalfPrecision | undefined;
-}
-
-/** A weight under the noise of `of`, a weight of the same name and shape, and then rounded. */
-function changed(
-  weight: Weight,
-  of: Weight,
-  name: string,
-  { key, sigma, recompute, precision }: Change,
-): Weight {
-  const noisy =
-    sigma === undefined
-      ? weight
-      : plusNoise(weight, noise(of, layerKey(key, name), sigma), recompute);
-  return precision === undefined ? noisy : rounded(noisy, precision);
-}
-
-/** The same for what is no matrix. */
-function changedVector(
-  x: Value,
-  of: Value,
-  name: string,
-  { key, sigma, precision }: Change,
-): Value {
-  const noisy = sigma === undefined ? x : add(x, vectorNoise(of, layerKey(key, name), sigma));
-  return precision === undefined ? noisy : roundTo(noisy, precision);
-}
-
-/** The loss whose weights are changed on their way to the model. */
-const atChangedWeights =
-  <P, X>(loss: Loss<P, X>, on: 'adapted' | 'all', change: Change): Loss<P, X> =>
-  (params, batch, context) => {
-    let touched = 0;
-    // The noise is that of the weight as it is; what an outer transformer adds is added to it.
-    const hooks: Pick<LossContext, 'weight' | 'vector'> = {
-      weight: (weight, name, role) => {
-        const outer = context.weight(weight, name, role);
-        if (on === 'adapted' && role !== 'adapted') return outer;
-        touched += 1;
-        return changed(outer, weight, name, change);
-      },
-      vector: (x, name) => {
-        const outer = context.vector(x, name);
-        return on === 'all' ? changedVector(outer, x, name, change) : outer;
-      },
-    };
-    const value = loss(params, batch, { ...context, ...hooks });
-    if (touched === 0) {
-      throw new FlatloraError(
-        'argument',
-        'flat: the loss shows no weights to its context; put adapt(base, method) before flat',
-      );
-    }
-    return value;
-  };
-
-/** Eq. 7 on each matrix of the parameters themselves. */
-function changedFactors<P>(params: P, change: Change): P {
-  if (!flatten<Value>(params).leaves.some(isMatrix)) {
-    throw new FlatloraError('argument', 'flat: no matrix among the parameters to perturb');
-  }
-  return treeMap(
-    (x: Value, path: string) => (isMatrix(x) ? changed(x, x, path, change) : x),
-    params,
-  ) as P;
+  requireSamples('flat', samples, antithetic);
+  return <P, X>(loss: Loss<P, X>): Loss<P, X> =>
+    sigma === 0 && precision === undefined
+      ? loss
+      : underNoise(loss, {
+          name: 'flat',
+          law: EQUATION_7,
+          strength: sigma === 0 ? undefined : (progress) => mul(sigma, schedule(progress)),
+          on,
+          samples,
+          antithetic,
+          recompute,
+          precision,
+        });
 }

@@ -34,8 +34,12 @@ import {
   type Value,
   zeros,
 } from '../../autodiff/index.js';
+import { isAuxiliary } from '../auxiliaryNames.js';
 
-/** `factors`: the trained parameters themselves; `weights`: the adapted layers' merged weights. */
+/**
+ * `factors`: the trained parameters themselves, without a method's auxiliary arrays; `weights`: the
+ * adapted layers' merged weights.
+ */
 export type SamSpace = 'factors' | 'weights';
 
 export interface SamOptions {
@@ -95,7 +99,10 @@ function plusTree<T>(tree: T, epsilon: unknown): T {
 const overFactors =
   <P, X>(loss: Loss<P, X>, rho: number): Loss<P, X> =>
   (params, batch, context) => {
-    const gradient = grad((p: P) => loss(p, batch, context))(params);
+    const gradient = treeMap(
+      (g: Value, path) => (isAuxiliary(path) ? zeros(g.shape) : g),
+      grad((p: P) => loss(p, batch, context))(params),
+    );
     return loss(plusTree(params, ascent(gradient, rho)), batch, context);
   };
 
