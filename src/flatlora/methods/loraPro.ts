@@ -16,7 +16,8 @@
  *     (ΔA, ΔB) = P(s BᵀU, s U Aᵀ)
  *
  * For AdamW this is Algorithm 1 of the paper, for SGD the pair P(∂A, ∂B) itself. `moments: 'factors'`
- * instead gives P(∂A, ∂B) to the inner optimiser, whose moments then have the shapes of A and B.
+ * instead gives P(∂A, ∂B) to the inner optimiser, whose moments then have the shapes of A and B; for
+ * plain SGD the two are the same, and this one forms nothing of the shape of W.
  *
  * Reference: Wang, Liang, He, Wang & Tan, "LoRA-Pro: Are low-rank adapters properly optimized?", ICLR
  * 2025; repository mrflogs/LoRA-Pro (`peta/optim.py`, modes "full" and "efficient").
