@@ -1,38 +1,20 @@
-/** PyTorch's DoRA layer and LoRA-SAM step on every backend. */
+/** PyTorch's LoRA-SAM step on every backend. */
 import {
   add,
   asOperator,
-  div,
   type HostArray,
-  matmul,
-  matmulTransposed,
   mean,
-  mul,
-  reduceSum,
-  reshape,
-  sqrt,
   square,
-  stopGradient,
   sub,
-  type Value,
   valueAndGrad,
 } from '../../src/autodiff/index.js';
 import { adapt, lora, sam } from '../../src/flatlora/index.js';
 import { evaluate } from '../../src/kernels/index.js';
 import { testBackends } from '../support/backends.js';
 import { relativeError, toNumbers } from '../support/numeric.js';
-import { readTorchFixture, testTorchFixture } from '../support/torchFixtures.js';
+import { readTorchFixture } from '../support/torchFixtures.js';
 import type { AnyLoss } from './seenWeights.js';
 import { trainingContext } from './support.js';
-
-/** W′ = μ ⊙_row (W + sBA) / ‖W + sBA‖_row, composed from the engine's functions. */
-testTorchFixture('dora', ({ x, W, bias, A, B, m }, attrs) => {
-  const merged = add(W as Value, mul(attrs.scaling, matmul(B as Value, A as Value)));
-  const norm = sqrt(reduceSum(square(merged), 1));
-  const scale = div(m as Value, attrs.norm_detached ? stopGradient(norm) : norm);
-  const effective = mul(reshape(scale, [scale.shape[0] as number, 1]), merged);
-  return { y: add(matmulTransposed(x as Value, effective), bias as Value) };
-});
 
 interface SamCase {
   readonly name: string;

@@ -59,7 +59,10 @@ export function residualLayer(
   return {
     ...loraLayer(options),
     name,
-    ...(ready && { ready }),
+    ready: (path, weight) =>
+      numbersOf(weight).every(Number.isFinite)
+        ? (ready?.(path, weight) ?? E.right(undefined))
+        : fail('not-finite', `${name}: "${path}" has NaN or infinity in it`),
     init: (weight, key, path) => {
       const start = factors(weight, scale, key, path);
       const like = numbersOf(weight);

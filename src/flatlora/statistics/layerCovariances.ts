@@ -54,8 +54,8 @@ function covariance(x: Value): Value {
  * @param loss of weights and batch, before `adapt`; what it returns plays no part.
  * @param weights the pre-trained weights, host arrays; half precision is widened.
  * @throws FlatloraError when there is no batch, a target names no matrix, or a target's weight is not
- *   applied to anything, such as an embedding, or is applied inside `checkpoint`, which hides it: turn
- *   the model's `checkpoint` off.
+ *   applied to anything, such as an embedding. What a layer gets inside `checkpoint` is a value of
+ *   another traced function, and refused as such: turn the model's `checkpoint` off for this.
  */
 export async function layerCovariances<W, X>(
   runner: ProgramRunner,
