@@ -35,7 +35,7 @@ export interface Svd {
   readonly v: HostArray;
 }
 
-export interface RandomisedSvdOptions {
+export interface HostSvdOptions {
   /**
    * Power iterations: each multiplies the weight of the k-th direction against the rest by
    * (s_k/s_{k+1})². 4 by default, as in scikit-learn and in LoRA-GA's code.
@@ -46,7 +46,7 @@ export interface RandomisedSvdOptions {
 }
 
 /** All singular vectors, or the first ones by a randomised method. */
-export type SvdMethod = 'exact' | RandomisedSvdOptions;
+export type SvdMethod = 'exact' | HostSvdOptions;
 
 /** NaN would keep the iterations of an SVD going forever. */
 function toMatrix(x: HostArray): Matrix {
@@ -121,7 +121,7 @@ export function randomisedSvd(
   x: HostArray,
   k: number,
   key: Key,
-  { iterations = 4, oversampling = 10 }: RandomisedSvdOptions = {},
+  { iterations = 4, oversampling = 10 }: HostSvdOptions = {},
 ): Svd {
   const matrix = toMatrix(x);
   const transposed = matrix.transpose();

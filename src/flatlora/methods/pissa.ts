@@ -17,7 +17,7 @@ import { layerwise } from '../layerwise.js';
 import type { LoraPart } from './lora.js';
 import { factorsFrom, type ResidualOptions, residualLayer } from './residualStart.js';
 
-export type { RandomisedSvdOptions, SvdMethod } from '../decompositions.js';
+export type { HostSvdOptions, SvdMethod } from '../decompositions.js';
 
 export interface PissaOptions extends ResidualOptions {
   /** `exact` (default) or the options of the randomised SVD. */
