@@ -1,6 +1,6 @@
 /**
  * Decompositions on the host, in float64, for what is done once before training: singular vectors of
- * weights and gradients (PiSSA, LoRA-GA), inverses of covariances (CorDA).
+ * weights and gradients (PiSSA, LoRA-GA), equations with covariances (CorDA).
  *
  * The algorithms are ml-matrix's (Golub–Reinsch SVD, Householder QR, Cholesky): plain JavaScript
  * without native code, so it runs in browsers too, small, MIT, and kept up since 2014. Only this file
@@ -9,7 +9,6 @@
  */
 import {
   CholeskyDecomposition,
-  inverse,
   Matrix,
   QrDecomposition,
   SingularValueDecomposition,
@@ -167,14 +166,11 @@ export function hostColumns(x: HostArray, start: number, end: number): HostArray
   );
 }
 
-/** The inverse of a symmetric positive definite matrix [n, n]. */
-export function symmetricInverse(x: HostArray): HostArray {
-  const matrix = toMatrix(x);
-  const cholesky = new CholeskyDecomposition(matrix);
-  return toHost(
-    cholesky.isPositiveDefinite()
-      ? cholesky.solve(Matrix.eye(matrix.rows))
-      : // Within rounding of a singular one; the caller sees by C·C⁻¹ how good this is.
-        inverse(matrix, true),
-  );
+/**
+ * B ↦ C⁻¹B for a symmetric matrix C [n, n], B [n, k]; `undefined` when C is not positive definite (to
+ * rounding). C⁻¹ itself is never formed.
+ */
+export function positiveDefiniteSolver(c: HostArray): ((b: HostArray) => HostArray) | undefined {
+  const cholesky = new CholeskyDecomposition(toMatrix(c));
+  return cholesky.isPositiveDefinite() ? (b) => toHost(cholesky.solve(toMatrix(b))) : undefined;
 }

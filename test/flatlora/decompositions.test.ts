@@ -4,9 +4,9 @@ import {
   firstComponents,
   hostProduct,
   orthonormalBasis,
+  positiveDefiniteSolver,
   randomisedSvd,
   type Svd,
-  symmetricInverse,
   thinSvd,
 } from '../../src/flatlora/decompositions.js';
 import { floats, relativeError, toNumbers } from '../support/numeric.js';
@@ -105,10 +105,13 @@ describe('randomised SVD', () => {
   });
 });
 
-test('the inverse of a symmetric matrix', () => {
+test('equations with a positive definite matrix, and only with one', () => {
   const root = gaussian(seeded(93), [12, 12]);
   const matrix = hostProduct(root, transposed(root));
-  expect(error(hostProduct(matrix, symmetricInverse(matrix)), identity(12))).toBeLessThan(1e-9);
+  const b = gaussian(seeded(94), [12, 3]);
+  const x = positiveDefiniteSolver(matrix)?.(b) as HostArray;
+  expect(error(hostProduct(matrix, x), b)).toBeLessThan(1e-9);
+  expect(positiveDefiniteSolver(floats([1, 2, 2, 1], [2, 2]))).toBeUndefined();
 });
 
 test('what is refused', () => {

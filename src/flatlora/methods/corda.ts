@@ -10,8 +10,9 @@
  *     const covariances = await layerCovariances(runner, loss, base, targetModules, batches);
  *     const method = corda({ targetModules, covariances });
  *
- * C is damped before it is inverted: C + d·mean(diag C)·I with d = 0.01, doubled until
- * ‖C C⁻¹ − I‖_F < 0.05. In float64 the first d is enough for any covariance.
+ * C is damped before it is inverted: C + d·mean(diag C)·I with d = 0.01, doubled until that is positive
+ * definite. (Both codes double until ‖C C⁻¹ − I‖_F < 0.05, which guards float32; in float64 the first d
+ * is enough for any covariance, and their results and ours are the same.)
  * If C is c times as large, B₀ is √c times as large and A₀ by as much smaller, so the size of C
  * matters for training; `layerCovariances` measures C as the authors do.
  * It takes the whole SVD of each target: seconds for 768×768.
@@ -20,9 +21,11 @@
  * task-aware parameter-efficient fine-tuning", NeurIPS 2024; the authors' `decomposition.py`, PEFT's
  * `corda.py`.
  */
-import { FlatloraError, type HostArray, hostArray } from '../../autodiff/index.js';
+import * as E from 'fp-ts/lib/Either.js';
+import { pipe } from 'fp-ts/lib/function.js';
+import { check, type HostArray, hostArray } from '../../autodiff/index.js';
 import type { AdapterMethod, LayerAdapters, LayerMethod } from '../adapterMethod.js';
-import { components, hostProduct, symmetricInverse, thinSvd } from '../decompositions.js';
+import { components, hostProduct, positiveDefiniteSolver, thinSvd } from '../decompositions.js';
 import { numbersOf } from '../hostMatrix.js';
 import { layerwise } from '../layerwise.js';
 import { checkStatistic, type LayerStatistics } from '../statistics/index.js';
@@ -36,45 +39,37 @@ export interface CordaOptions extends ResidualOptions {
   readonly mode?: 'instruction' | 'knowledge';
 }
 
-/** The authors' numbers: first damping, and the error of the inverse that is good enough. */
+/** The d of both codes. */
 const FIRST_DAMPING = 0.01;
-const GREATEST_ERROR = 0.05;
 
-/** C + d·mean(diag C)·I. */
+function trace(x: HostArray): number {
+  const n = x.shape[0] as number;
+  let sum = 0;
+  for (let i = 0; i < n; i++) sum += x.get(i, i);
+  return sum;
+}
+
+/** ½(C + Cᵀ) + d·mean(diag C)·I; what float32 has summed up need not be symmetric to the last bit. */
 function damped(covariance: HostArray, damping: number): HostArray {
   const n = covariance.shape[0] as number;
-  const out = Float64Array.from(numbersOf(covariance));
-  let trace = 0;
-  for (let i = 0; i < n; i++) trace += out[i * n + i] as number;
-  for (let i = 0; i < n; i++) {
-    out[i * n + i] = (out[i * n + i] as number) + (damping * trace) / n;
-  }
-  return hostArray(out, [n, n]);
-}
-
-/** ‖P − I‖_F */
-function distanceToIdentity(p: HostArray): number {
-  const n = p.shape[0] as number;
-  let sum = 0;
-  numbersOf(p).forEach((x, i) => {
-    sum += (i % (n + 1) === 0 ? x - 1 : x) ** 2;
-  });
-  return Math.sqrt(sum);
-}
-
-/** The damped covariance and its inverse. */
-function invertible(covariance: HostArray, path: string) {
-  for (let damping = FIRST_DAMPING; damping < 100; damping *= 2) {
-    const matrix = damped(covariance, damping);
-    const inverse = symmetricInverse(matrix);
-    if (distanceToIdentity(hostProduct(matrix, inverse)) < GREATEST_ERROR) {
-      return { matrix, inverse };
-    }
-  }
-  throw new FlatloraError(
-    'argument',
-    `corda: the covariance of "${path}" cannot be inverted; expected a symmetric matrix with non-negative eigenvalues`,
+  const c = Float64Array.from(numbersOf(covariance));
+  const added = (damping * trace(covariance)) / n;
+  return hostArray(
+    c.map((x, at) => {
+      const [i, j] = [Math.floor(at / n), at % n];
+      return 0.5 * (x + (c[j * n + i] as number)) + (i === j ? added : 0);
+    }),
+    [n, n],
   );
+}
+
+/** The damped covariance, and how to divide by it. The trace is positive, so some d is large enough. */
+function invertible(covariance: HostArray) {
+  for (let damping = FIRST_DAMPING; ; damping *= 2) {
+    const matrix = damped(covariance, damping);
+    const solve = positiveDefiniteSolver(matrix);
+    if (solve !== undefined) return { matrix, solve };
+  }
 }
 
 /** CorDA of one weight matrix. */
@@ -88,16 +83,27 @@ export function cordaLayer({
     name: 'corda',
     ready: (path, { shape }) => {
       const n = shape[1] as number;
-      return checkStatistic('corda', 'covariances', 'layerCovariances', covariances, path, [n, n]);
+      return pipe(
+        checkStatistic('corda', 'covariances', 'layerCovariances', covariances, path, [n, n]),
+        E.chain(() => {
+          const size = trace((covariances as LayerStatistics)[path] as HostArray);
+          return check(
+            size > 0,
+            'argument',
+            () =>
+              `corda: covariances of "${path}" has trace ${size}, expected a sum of squares > 0`,
+          );
+        }),
+      );
     },
     factors: (weight, scale, _key, path) => {
       const covariance = (covariances as LayerStatistics)[path] as HostArray;
-      const { matrix, inverse } = invertible(covariance, path);
+      const { matrix, solve } = invertible(covariance);
       const all = thinSvd(hostProduct(weight, matrix));
       const from = mode === 'instruction' ? 0 : all.s.length - rank;
       const { u, s, v } = components(all, from, from + rank);
       const root = (k: number) => Math.sqrt((s[k] as number) / scale);
-      return factorsFrom(u, hostProduct(inverse, v), root, root);
+      return factorsFrom(u, solve(v), root, root);
     },
   });
 }

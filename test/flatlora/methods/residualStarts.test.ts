@@ -162,6 +162,26 @@ test('the update of LoRA-GA’s first step is the best approximation of G of ran
   expect(relativeError(given, expected)).toBeLessThan(1e-10);
 });
 
+test('CorDA takes a covariance of low rank, one not symmetric to the last bit, and one that is none', () => {
+  const weight = gaussian(seeded(82), [4, 3]);
+  const from = (c: readonly number[]) => {
+    const method = corda({
+      rank: 1,
+      alpha: 1,
+      targetModules: ['layer'],
+      covariances: { 'layer.weight': floats(c, [3, 3]) },
+    });
+    const { adapters } = orThrow(method.init({ layer: { weight } }, key(1)));
+    return [adapters['layer.weight']?.a, adapters['layer.weight']?.b].flatMap((x) =>
+      toNumbers(x as HostArray),
+    );
+  };
+  const low = from([1, 2, 0, 2, 4, 0, 0, 0, 0]);
+  expect(low.every(Number.isFinite)).toBe(true);
+  expect(relativeError(from([1, 2 + 1e-12, 0, 2, 4, 0, 0, 0, 0]), low)).toBeLessThan(1e-9);
+  expect(from([1, 5, 0, 5, 1, 0, 0, 0, 1]).every(Number.isFinite)).toBe(true);
+});
+
 describe('refused, with the reason', () => {
   test.each<[Method, RegExp]>([
     [loraGa(goldenOptions), /argument: lora-ga: gradients has no "first.weight".*layerGradients/],
@@ -189,6 +209,13 @@ describe('refused, with the reason', () => {
       /lora-ga: rank is 3, expected at most 2, half the smaller side of "second.weight" \[5,7\]/,
     ],
     [loraGa({ ...goldenOptions, gradients, gamma: 0 }), /gamma is 0, expected a number > 0/],
+    [
+      corda({
+        ...goldenOptions,
+        covariances: { ...covariances, 'first.weight': floats(new Array(121).fill(-1), [11, 11]) },
+      }),
+      /corda: covariances of "first.weight" has trace -11, expected a sum of squares > 0/,
+    ],
     [pissa({ ...goldenOptions, rank: 9 }), /rank is 9/],
   ])('%#', (method, message) => {
     expect(messageOf(method.init(goldenBase, key(1)))).toMatch(message);
