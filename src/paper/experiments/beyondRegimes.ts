@@ -20,8 +20,8 @@ const AXES: readonly {
   readonly label: string;
   readonly values: readonly number[];
 }[] = [
-  { name: 'perClass', label: 'images per class', values: [5, 20, 80] },
   { name: 'wrong', label: 'share of wrong labels', values: [0, 0.2, 0.4, 0.6] },
+  { name: 'perClass', label: 'images per class', values: [5, 20, 80] },
   { name: 'steps', label: 'steps', values: [50, 200, 600] },
 ];
 
