@@ -8,17 +8,23 @@
 import { FlatloraError, type HostArray, type Key, type Loss } from '../autodiff/index.js';
 import {
   type AdapterMethod,
+  adaLora,
+  biLora,
   corda,
   dora,
+  efmLora,
   flat,
   fullFineTuning,
   galore,
+  ggpo,
   layerCovariances,
   layerGradients,
   lora,
   loraGa,
   loraPlus,
   loraPro,
+  lpfSgd,
+  mgpo,
   type NoiseSchedule,
   nbar,
   obar,
@@ -129,6 +135,12 @@ const METHODS: Readonly<Record<string, MakeMethod>> = {
     const covariances = await layerCovariances(runner, loss, base, s.targetModules, batches);
     return adapter(corda({ ...ranked(s), covariances }));
   },
+  adalora: (s) => adapter(adaLora({ ...ranked(s), ...option(s, 'initialRank') })),
+  'bi-lora': (s) => adapter(biLora({ ...ranked(s), ...radius(s) })),
+  'efm-lora': (s) => adapter(efmLora({ ...ranked(s), ...radius(s), ...option(s, 'beta') })),
+  ggpo: (s) => adapter(ggpo({ ...ranked(s), ...option(s, 'sigma'), ...option(s, 'beta') })),
+  mgpo: (s) => adapter(mgpo({ ...ranked(s), ...radius(s), ...option(s, 'beta') })),
+  'lpf-sgd': (s) => ({ ...adapter(lora(ranked(s))), objective: lpfSgd({ ...option(s, 'gamma') }) }),
   'lora-sam': (s) => ({ ...adapter(lora(ranked(s))), objective: sam({ ...radius(s) }) }),
   sam: (s) => ({ ...adapter(lora(ranked(s))), objective: sam({ over: 'weights', ...radius(s) }) }),
 };
