@@ -29,7 +29,7 @@ export const lengths = ({ quick }: Pick<Surroundings, 'quick'>): readonly [numbe
   quick ? [4, 8] : [500, 2000];
 
 /** σ of the sweep; 0 is LoRA. */
-export const SIGMAS: readonly number[] = [0.05, 0.1, 0.2, 0.4];
+export const SIGMAS: readonly number[] = [0.05, 0.1, 0.2];
 
 /** 500 steps of one image, 23 images: Section 4.5. */
 export const styleCell = (
@@ -44,7 +44,7 @@ export const styleCell = (
   steps: lengths(surroundings)[0],
   images: 23,
   perClass: surroundings.quick ? 2 : 20,
-  samplingSteps: surroundings.quick ? 2 : 25,
+  samplingSteps: surroundings.quick ? 2 : 20,
   guidance: 2,
   ...changes,
 });

@@ -41,7 +41,7 @@ export const styleLoss: Loss<Weights, Batch> = (
 
 /** Times and noise of held-out losses: the same for all runs. */
 const HELD_OUT_KEY = key(29);
-const DRAWS = 8;
+const DRAWS = 4;
 
 /** The denoising loss of images, the mean over a few fixed draws of times and noise. */
 export async function lossOn(
