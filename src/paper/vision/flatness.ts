@@ -7,6 +7,7 @@ import {
   adapt,
   hessianTrace,
   lossLines,
+  type ProgramRunner,
   topHessianEigenvalues,
   worstCaseRise,
 } from '../../flatlora/index.js';
@@ -29,6 +30,19 @@ export const REACH = 0.5;
 /** The radius, in both spaces, at which methods are compared. */
 export const COMPARED_RADIUS = 0.1;
 
+/** A runner whose programs fail once the signal has come: these measures take half a minute. */
+const untilAborted = (runner: ProgramRunner, signal: AbortSignal): ProgramRunner => ({
+  ...runner,
+  compile: (f) => {
+    const program = runner.compile(f);
+    const run = async (...args: readonly unknown[]) => {
+      signal.throwIfAborted();
+      return program(...args);
+    };
+    return Object.assign(run, { dispose: program.dispose });
+  },
+});
+
 interface Place {
   readonly loss: Loss<never, never>;
   readonly params: unknown;
@@ -41,9 +55,9 @@ async function measureSpace(
   space: Space,
   { loss, params, ...part }: Place,
   probe: readonly Images[],
-  { backend, quick }: RunContext,
+  { backend, quick, signal }: RunContext,
 ): Promise<Measures> {
-  const runner = programRunner(backend);
+  const runner = untilAborted(programRunner(backend), signal);
   const top = await topHessianEigenvalues(runner, loss, params, probe, {
     ...part,
     key: key(41),
@@ -82,25 +96,26 @@ async function measureSpace(
   };
 }
 
-/** Both spaces of a trained LoRA. */
+/** Both spaces of a trained LoRA; `undefined` when interrupted. */
 export async function measureFlatness(
   { tuned, images }: VisionRun,
   context: RunContext,
-): Promise<Measures> {
+): Promise<Measures | undefined> {
   const { adapter, adapters, base, merged } = tuned;
   const probe = [images];
-  const weights = await measureSpace(
-    'weights',
-    { loss: taskLoss as Loss<never, never>, params: merged, targetModules: TARGET_MODULES },
-    probe,
-    context,
-  );
-  context.progress(0.9);
-  const factors = await measureSpace(
-    'factors',
-    { loss: adapt(base, adapter)(taskLoss) as Loss<never, never>, params: adapters },
-    probe,
-    context,
-  );
-  return { ...weights, ...factors };
+  const places: readonly (readonly [Space, Place])[] = [
+    ['weights', { loss: taskLoss as never, params: merged, targetModules: TARGET_MODULES }],
+    ['factors', { loss: adapt(base, adapter)(taskLoss) as never, params: adapters }],
+  ];
+  try {
+    const found: Measures[] = [];
+    for (const [i, [space, place]] of places.entries()) {
+      found.push(await measureSpace(space, place, probe, context));
+      context.progress(0.9 + 0.1 * i);
+    }
+    return Object.assign({}, ...found) as Measures;
+  } catch (error) {
+    if (context.signal.aborted) return undefined;
+    throw error;
+  }
 }
