@@ -13,6 +13,14 @@ const START: Settings = { learningRate: 1e-2, rank: 8, alpha: 16 };
 /** σ before a search: Section 4.2's. */
 const SIGMA = 0.15;
 
+/** Where LoRA's learning rate would not do, before a search. */
+const OTHER_STARTS: Readonly<Record<string, Settings>> = {
+  'lora+': { learningRate: 1e-3 },
+  'lora-pro': { learningRate: 1e-3 },
+  galore: { learningRate: 1e-3 },
+  adalora: { learningRate: 2e-2 },
+};
+
 const FLAT = 'flat-';
 
 /**
@@ -27,7 +35,7 @@ export function settingsOf(method: string): Settings {
       sigma: found['flat-lora']?.sigma ?? SIGMA,
     };
   }
-  return { ...START, ...found.lora, ...found[method] };
+  return { ...START, ...found.lora, ...OTHER_STARTS[method], ...found[method] };
 }
 
 const NAMES: Readonly<Record<string, string>> = {
@@ -77,6 +85,9 @@ const OF_THE_RUN = [
   'way',
 ];
 
+/** Before settings that only one method knows: `option.gamma`. */
+const OPTION = 'option.';
+
 /** The method's settings in a cell; those that only one method knows become its options. */
 export function methodSettings(cell: Cell): MethodSettings {
   const { learningRate, rank, alpha, sigma, rho, on, ...others } = Object.fromEntries(
@@ -90,7 +101,9 @@ export function methodSettings(cell: Cell): MethodSettings {
     ...(sigma !== undefined && { sigma }),
     ...(rho !== undefined && { rho }),
     ...(on !== undefined && { on }),
-    options: others,
+    options: Object.fromEntries(
+      Object.entries(others).map(([name, value]) => [name.replace(OPTION, ''), value]),
+    ),
   };
 }
 

@@ -30,7 +30,7 @@ const TRIALS: Readonly<Record<string, readonly Settings[]>> = {
   pissa: FACTORS,
   'lora-ga': FACTORS,
   dora: FACTORS,
-  adalora: FACTORS,
+  adalora: rates(5e-3, 1e-2, 2e-2, 5e-2),
   'lora-pro': rates(3e-4, 1e-3, 3e-3, 1e-2),
   obar: FACTORS,
   nbar: FACTORS,
@@ -41,8 +41,9 @@ const TRIALS: Readonly<Record<string, readonly Settings[]>> = {
   sam: each('rho', 0.02, 0.05, 0.15, 0.5),
   'bi-lora': each('rho', 0.02, 0.05, 0.15, 0.5),
   'efm-lora': each('rho', 0.02, 0.05, 0.15, 0.5),
-  ggpo: each('sigma', 0.02, 0.1, 0.2, 0.4),
+  ggpo: each('option.sigma', 0.01, 0.03, 0.1, 0.3),
   mgpo: each('rho', 0.02, 0.05, 0.15, 0.5),
+  'lpf-sgd': each('option.gamma', 5e-4, 1e-3, 2e-3, 4e-3),
 };
 
 const TASKS: readonly TaskName[] = ['fashion-mnist', 'semeion'];
