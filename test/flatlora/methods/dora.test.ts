@@ -7,9 +7,13 @@ import {
   type HostArray,
   key,
   orThrow,
+  simplify,
+  sizeOf,
+  trace,
   type Value,
 } from '../../../src/autodiff/index.js';
 import { adapt, dora, flat } from '../../../src/flatlora/index.js';
+import { outputsOf, planTape } from '../../../src/kernels/plan/plan.js';
 import { storeAs } from '../../../src/models/index.js';
 import { floats, numbers, relativeError, run, toNumbers } from '../../support/numeric.js';
 import { testTorchFixture } from '../../support/torchFixtures.js';
@@ -117,6 +121,22 @@ test('rounded under flat: the model sees half-precision numbers of the effective
   const [seen, expected] = [value(rounded, trained), value(networkLoss as AnyLoss, merged)];
   expect(relativeError(seen, expected)).toBeLessThan(1e-12);
   expect(seen).not.toEqual(value(lossOf(base), trained));
+});
+
+test('no array of the size of a weight is in memory in a step, with noise or without', () => {
+  const limits = { maxReads: 24, operandCost: 30 }; // those of wasm
+  for (const transformer of [
+    (loss: AnyLoss) => loss,
+    flat({ sigma: 0.1 }) as (loss: AnyLoss) => AnyLoss,
+    flat({ sigma: 0.1, recompute: true }) as (loss: AnyLoss) => AnyLoss,
+  ]) {
+    const step = (p: never, b: Batch) =>
+      grad((q: never) => transformer(lossOf(base))(q, b, trainingContext()))(p);
+    const { kernels } = planTape(simplify(trace(step, trained, batch)), limits);
+    const sizes = kernels.flatMap((kernel) => outputsOf(kernel).map((v) => sizeOf(v.shape)));
+    expect(sizes.length).toBeGreaterThan(10);
+    expect(sizes.filter((size) => size === 7 * 11 || size === 5 * 7)).toEqual([]);
+  }
 });
 
 test('gaussian start of A is LoRA’s', () => {
