@@ -12,6 +12,7 @@ import type { Cell, RunContext, Surroundings } from '../../src/paper/experiment.
 import { beyondDrift } from '../../src/paper/experiments/beyondDrift.js';
 import { table2 } from '../../src/paper/experiments/table2.js';
 import { EXPERIMENTS } from '../../src/paper/registry.js';
+import { methodSettings, visionCell } from '../../src/paper/vision/cells.js';
 import { corrupted, loadTask, trainingImages } from '../../src/paper/vision/data.js';
 import { driftingBase, driftStep, normOf } from '../../src/paper/vision/drift.js';
 import { loadBase, TARGET_MODULES } from '../../src/paper/vision/model.js';
@@ -53,6 +54,24 @@ test('so many labels are wrong, and a wrong one is never the right one', async (
   expect(Array.from(all.labels.data).every((label, i) => label !== right.labels.data[i])).toBe(
     true,
   );
+});
+
+test('a cell names the settings of its method, and a flat version differs in σ alone', () => {
+  const cell = (method: string) => visionCell(QUICK, 'semeion', method, 0);
+  const { sigma, method: _, ...flatDora } = cell('flat-dora');
+  const { method: __, ...dora } = cell('dora');
+  expect(flatDora).toEqual(dora);
+  expect(Number(sigma)).toBeGreaterThan(0);
+  const settings = methodSettings({ ...cell('ggpo'), 'option.sigma': 0.3, rho: 0.1, on: 'all' });
+  expect(settings).toMatchObject({
+    rank: 8,
+    alpha: 16,
+    rho: 0.1,
+    on: 'all',
+    options: { sigma: 0.3 },
+  });
+  expect(settings.sigma).toBeUndefined();
+  expect(Object.keys(settings.options ?? {})).toEqual(['sigma']);
 });
 
 test('corruption grows with severity', async () => {
