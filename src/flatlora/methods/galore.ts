@@ -154,13 +154,14 @@ function requireOptions(rank: number, gap: number, scale: number): void {
 }
 
 /**
- * An optimiser whose moments are projected, from one whose are not.
+ * An optimiser whose moments are projected, made of one whose moments are not.
  *
  * The inner optimiser sees R in the place of each projected matrix. But for decoupled decay it must not
  * make use of the weights, which have no counterpart there.
  *
  * @throws FlatloraError 'argument' for options out of range, for an inner optimiser that uses the
- *   weights (other than adamW's decay), and for one that refreshes at other steps; 'target-modules' for targets that are not there.
+ *   weights (other than adamW's decay), and for one that refreshes at other steps; 'target-modules'
+ *   for targets that are not there.
  */
 export function projectGradients(
   inner: GradientTransformation,
