@@ -19,6 +19,7 @@
 import {
   add,
   div,
+  FlatloraError,
   gt,
   type HostArray,
   lowRankSum,
@@ -52,7 +53,7 @@ export type BiLoraPart = 'auxiliaryA' | 'auxiliaryB';
 export interface BiLoraOptions extends LoraOptions {
   /** ρ > 0; 0.05 by default (the paper's best on CoLA; 0.01 to 0.1 are alike there, Table A4). */
   readonly rho?: number;
-  /** r₂, from 1 to min(m, n) of every target; 8 by default (Section 4.6). */
+  /** r₂, an integer ≥ 1; 8 by default (Section 4.6). */
   readonly auxiliaryRank?: number;
 }
 
@@ -122,7 +123,12 @@ export function biLora({
   ...options
 }: BiLoraOptions): AdapterMethod<LayerAdapters<LoraPart | BiLoraPart>> {
   requirePositive('biLora', 'rho', rho);
-  requirePositive('biLora', 'auxiliaryRank', auxiliaryRank);
+  if (!(Number.isInteger(auxiliaryRank) && auxiliaryRank >= 1)) {
+    throw new FlatloraError(
+      'argument',
+      `biLora: auxiliaryRank is ${auxiliaryRank}, expected an integer ≥ 1`,
+    );
+  }
   const layer = loraLayer(options);
   return auxiliaryLora<BiLoraPart>({
     name: 'bi-lora',
