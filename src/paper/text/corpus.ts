@@ -1,10 +1,7 @@
 /**
- * What the text model is pre-trained on: plain texts (speeches, Wikipedia, and sentences of data sets
- * without their labels), and three labelled sets that no experiment uses, as T5 was trained on
- * labelled tasks besides plain text.
- *
- * SST-2's sentences come from the reviews of the polarity set, so neither is here with labels; of
- * SST-2 the training phrases are read as plain text.
+ * What the text model is pre-trained on: plain texts (speeches, Wikipedia, sentences of data sets
+ * without their labels) and labelled tasks. T5's own checkpoints were trained on GLUE's training sets
+ * besides plain text; here SST-2 and CoLA are divided, so that fine-tuning sees other examples.
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -37,29 +34,45 @@ async function corpora(dataDir: string): Promise<readonly string[]> {
   return contents.flatMap((content) => content.split('\n').map(plain));
 }
 
-/** The labelled sets of the pre-training: their tasks and splits. */
-export const LABELLED: readonly (readonly [TextTask, TextSplit])[] = [
-  ['mnli', 'dev'],
-  ['qnli', 'dev'],
-  ['subjectivity', 'train'],
+/** Half of a set: its even rows are for the pre-training, its odd rows for fine-tuning. */
+export const half = (dataset: TextDataset, parity: 0 | 1): TextDataset => ({
+  ...dataset,
+  examples: dataset.examples.filter((_, i) => i % 2 === parity),
+});
+
+/** The tasks whose training sets are divided. */
+export const DIVIDED: readonly TextTask[] = ['sst2', 'cola'];
+
+/** The labelled sets of the pre-training, and how many of eight labelled rows are of each. */
+const LABELLED: readonly (readonly [TextTask, TextSplit, number])[] = [
+  ['sst2', 'train', 4],
+  ['cola', 'train', 1],
+  ['mnli', 'dev', 1],
+  ['qnli', 'dev', 1],
+  ['subjectivity', 'train', 1],
 ];
 
 export interface Corpus {
   readonly plain: readonly string[];
+  /** Data sets of which rows are drawn equally often. */
   readonly labelled: readonly (readonly [TextTask, TextDataset])[];
 }
 
 /** Everything, in a fixed order. */
 export async function loadCorpus(dataDir: string): Promise<Corpus> {
-  const labelled = await Promise.all(
-    LABELLED.map(
-      async ([task, split]) => [task, await texts(task, split, dataDir)] as [TextTask, TextDataset],
+  const sets = await Promise.all(
+    LABELLED.map(async ([task, split, times]) => {
+      const all = await texts(task, split, dataDir);
+      return { task, times, dataset: DIVIDED.includes(task) ? half(all, 0) : all };
+    }),
+  );
+  const sentences = sets.flatMap(({ dataset }) =>
+    dataset.examples.flatMap(({ text, second = '' }) => [text, second]),
+  );
+  return {
+    plain: [...(await corpora(dataDir)), ...sentences].filter((text) => text.length >= LEAST),
+    labelled: sets.flatMap(({ task, times, dataset }) =>
+      Array.from({ length: times }, () => [task, dataset] as const),
     ),
-  );
-  const phrases = (await texts('sst2', 'train', dataDir)).examples.map(({ text }) => text);
-  const sentences = labelled.flatMap(([, { examples }]) =>
-    examples.flatMap(({ text, second = '' }) => [text, second]),
-  );
-  const all = [...(await corpora(dataDir)), ...sentences, ...phrases];
-  return { plain: all.filter((text) => text.length >= LEAST), labelled };
+  };
 }

@@ -3,7 +3,7 @@ import { foldIn, type HostArray, hostPermutation, key } from '../../autodiff/ind
 import type { TextDataset, TextExample } from '../../data/index.js';
 import type { Tokenizer } from '../../tokenizers/index.js';
 import { takeRows } from '../../training/index.js';
-import { texts } from './corpus.js';
+import { DIVIDED, half, texts } from './corpus.js';
 import { encodeExamples, firstTokens } from './encode.js';
 import { type ToyTask, toyTexts } from './grammar.js';
 import type { Labelled } from './model.js';
@@ -58,6 +58,17 @@ const TOYS: Readonly<Record<TaskName, ToyTask>> = {
   rte: 'pair',
 };
 
+const letters = (text: string): string => text.toLowerCase().replace(/[^a-z]/g, '');
+
+/**
+ * The sentences that are no phrase of another set. Both sets of film reviews were made of the same
+ * sentences, and the model was pre-trained with labels of the other one.
+ */
+export function unseen(dataset: TextDataset, other: TextDataset): TextDataset {
+  const known = new Set(other.examples.map(({ text }) => letters(text)));
+  return { ...dataset, examples: dataset.examples.filter(({ text }) => !known.has(letters(text))) };
+}
+
 async function partsOf(name: TaskName, dataDir: string | undefined): Promise<Parts> {
   if (dataDir === undefined) {
     const toy = (count: number, seed: number) => toyTexts(TOYS[name], count, seed);
@@ -67,8 +78,9 @@ async function partsOf(name: TaskName, dataDir: string | undefined): Promise<Par
       ...(name === 'cola' && { outOfDomain: toy(40, 3) }),
     };
   }
-  const train = await texts(name, 'train', dataDir);
-  if (name === 'polarity') return { train };
+  const all = await texts(name, 'train', dataDir);
+  if (name === 'polarity') return { train: unseen(all, await texts('sst2', 'train', dataDir)) };
+  const train = DIVIDED.includes(name) ? half(all, 1) : all;
   const test = await texts(name, 'dev', dataDir);
   return name === 'cola'
     ? { train, test, outOfDomain: await texts(name, 'outOfDomain', dataDir) }

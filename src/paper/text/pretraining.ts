@@ -16,7 +16,7 @@ export interface RowCounts {
   readonly labelled: number;
 }
 
-export const ROWS: RowCounts = { spans: 20, swaps: 4, labelled: 8 };
+export const ROWS: RowCounts = { spans: 14, swaps: 2, labelled: 16 };
 
 export const SOURCE_LENGTH = 48;
 export const TARGET_LENGTH = 14;

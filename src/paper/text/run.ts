@@ -131,27 +131,27 @@ export const firstOf = (set: Examples, count: number): Examples =>
     Array.from({ length: Math.min(count, set.label.shape[0] as number) }, (_, i) => i),
   );
 
-/** What most tables show of a run. */
+/** What most tables show of a run; the validation examples are scored in a search alone. */
 export async function measureCell(
   { tuned, examples, data }: TextRun,
   context: RunContext,
+  isTrial = false,
 ): Promise<Measures> {
   const { score, dispose } = scorer(data, context);
   const test = await score(tuned.merged, data.test);
   const train = await score(tuned.merged, firstOf(examples, PROBE));
   context.progress(0.9);
-  const validation = await score(tuned.merged, data.validation);
+  const validation = isTrial ? await score(tuned.merged, data.validation) : undefined;
   const other = data.outOfDomain && (await score(tuned.merged, data.outOfDomain));
   await dispose();
   return {
     accuracy: test.accuracy,
     matthews: test.matthews,
-    validation: validation.accuracy,
-    validationLoss: validation.loss,
     testLoss: test.loss,
     trainLoss: train.loss,
     gap: test.loss - train.loss,
     liveBytes: tuned.liveBytes,
+    ...(validation && { validation: validation.accuracy, validationLoss: validation.loss }),
     ...(other && {
       otherAccuracy: other.accuracy,
       otherMatthews: other.matthews,
@@ -167,5 +167,5 @@ export async function runCell(
   context: RunContext,
 ): Promise<Measures | undefined> {
   const run = await trainCell(cell, premises, context);
-  return run && measureCell(run, context);
+  return run && measureCell(run, context, cell.trial !== undefined);
 }
