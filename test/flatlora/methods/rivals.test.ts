@@ -8,6 +8,7 @@ import {
   key,
   type Loss,
   mean,
+  select,
   square,
   sub,
   tanh,
@@ -213,6 +214,19 @@ describe("AdaLoRA's allocator", () => {
       const given = numbers((s: Value) => budgetAt(s, long, 24, 16).directions, ints([t], []))[0];
       expect([t, given]).toEqual([t, expected]);
     }
+  });
+
+  test('is applied every ΔT steps between, and after each of the last', () => {
+    const applied = (interval: number) => {
+      const timetable = { initialSteps: 2, finalSteps: 3, interval, totalSteps: 12 };
+      const when = (t: Value) => select(budgetAt(t, timetable, 9, 6).applies, 1, 0);
+      return Array.from({ length: 12 }, (_, t) => t).filter(
+        (t) => numbers(when, ints([t], []))[0] === 1,
+      );
+    };
+    expect(applied(1)).toEqual([3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    expect(applied(2)).toEqual([4, 6, 8, 10, 11]);
+    expect(applied(5)).toEqual([5, 10, 11]);
   });
 
   test('of equal scores the first stay; the budget is never exceeded', () => {
