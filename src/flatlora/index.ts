@@ -1,6 +1,7 @@
 /** Fine-tuning methods as re-parametrisations, Flat-LoRA and SAM as loss transformers, sharpness tools. */
 export * from './adapt.js';
 export * from './adapterMethod.js';
+export * from './auxiliaryNames.js';
 export * from './layerNames.js';
 export * from './layerwise.js';
 export * from './methods/index.js';

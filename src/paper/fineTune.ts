@@ -8,6 +8,7 @@ import path from 'node:path';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import {
+  flatten,
   foldIn,
   type HostArray,
   type Key,
@@ -15,11 +16,10 @@ import {
   orThrow,
   type Problem,
   range,
-  treeLeaves,
 } from '../autodiff/index.js';
 import type { CheckpointStore, Json } from '../checkpoints/index.js';
 import { nodeCheckpoints, writeBytesAtomically } from '../checkpoints/node/index.js';
-import { type AdapterMethod, adapt } from '../flatlora/index.js';
+import { type AdapterMethod, adapt, isAuxiliary } from '../flatlora/index.js';
 import { download } from '../kernels/index.js';
 import { adamW, chain, clipByGlobalNorm, cosineSchedule } from '../optimisers/index.js';
 import { type EvaluationHook, train } from '../training/index.js';
@@ -98,6 +98,12 @@ export interface FineTuned<W> {
 
 export const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+
+/** How many numbers are trained: what methods remember beside them is not. */
+const trainedSize = (params: unknown): number => {
+  const { leaves, paths } = flatten<HostArray>(params);
+  return leaves.reduce((n, x, i) => n + (isAuxiliary(paths[i] as string) ? 0 : x.size), 0);
+};
 
 type Curve = [number, number][];
 
@@ -204,6 +210,6 @@ export async function fineTune<W, X>(
     curve,
     secondsPerStep: times.length > 1 ? median(times) : Number.NaN,
     liveBytes,
-    trainedParameters: treeLeaves<HostArray>(state.params).reduce((n, a) => n + a.size, 0),
+    trainedParameters: trainedSize(state.params),
   };
 }
