@@ -9,6 +9,7 @@ import {
   type LossContext,
   neg,
   orThrow,
+  roundTo,
   treeMap,
   type Value,
 } from '../../../src/autodiff/index.js';
@@ -117,8 +118,8 @@ describe.each(METHODS)('%s', (name, method) => {
   });
 
   test('the gradient of A and B is that of finite differences', () => {
-    // Perturbations are constants of the differentiation, but for Bi-LoRA, whose ascent needs them; so
-    // are GGPO's norms, whose scale is therefore held: its noise is tested below.
+    // Perturbations are constants of the differentiation, but for Bi-LoRA, whose ascent needs them. So
+    // is GGPO's noise, whose size moves with A and B: its gradient has a test of its own.
     if (name === 'ggpo') return;
     const { leaves, paths } = flatten<HostArray>(trained);
     const gradient = gradientAt(loss, trained);
@@ -142,6 +143,37 @@ describe.each(METHODS)('%s', (name, method) => {
       if (path.includes('auxiliary'))
         expect([path, Math.max(...toNumbers(g).map(Math.abs))]).toEqual([path, 0]);
     });
+  });
+
+  test('in half precision the model sees rounded weights', () => {
+    const denseAt = (transform: (loss: AnyLoss) => AnyLoss) =>
+      run(
+        (p: never, b: Batch) => {
+          const seen: Value[] = [];
+          const spied: AnyLoss = (params, x, context) =>
+            loss(params, x, {
+              ...context,
+              weight: (w, layer, role) => {
+                const out = context.weight(w, layer, role);
+                seen.push(asOperator(out).dense());
+                return out;
+              },
+            });
+          transform(spied)(p, b, trainingContext());
+          return seen;
+        },
+        trained,
+        batch,
+      ).flatMap(toNumbers);
+    const given = denseAt(flat({ sigma: 0, precision: 'bfloat16' }));
+    const size = given.length;
+    const exact = denseAt((l) => l);
+    // flat hands on another key, so GGPO's noise is another; rounding is seen in the numbers themselves.
+    const rounded = (x: readonly number[]) =>
+      numbers((v: Value) => roundTo(v, 'bfloat16'), floats([...x], [size]));
+    expect(given).toEqual(rounded(given));
+    expect(exact).not.toEqual(rounded(exact));
+    if (name !== 'ggpo') expect(given).toEqual(rounded(exact));
   });
 
   test('the inner optimiser sees A and B alone; weight decay leaves the rest', () => {
@@ -275,6 +307,47 @@ describe("GGPO's noise", () => {
     ) as [number[], number[]];
     expect(Math.abs(meanSquare(first) - 1)).toBeLessThan(chiSquareBound(side * side, 1e-7));
     expect(Math.abs(dotMean(first, second))).toBeLessThan(correlationBound(side * side, 1e-7));
+  });
+
+  test('has no derivative: the gradient is that of LoRA on a base with the noise in it', () => {
+    const method = ggpo({ ...options, sigma: 0.5, beta: 1 });
+    const trained = trainedFrom(startOf(method)) as Tree;
+    const seenWeights = (m: AnyMethod, params: Tree) =>
+      run(
+        (p: never, b: Batch) => {
+          const weights: Record<string, Value> = {};
+          adaptedBy(m)(p, b, {
+            ...trainingContext(),
+            weight: (w, layer) => {
+              weights[layer] = asOperator(w).dense();
+              return w;
+            },
+          });
+          return weights;
+        },
+        params,
+        batch,
+      );
+    const plain = withoutAuxiliary(trained);
+    const [noisy, clean] = [seenWeights(method, trained), seenWeights(lora(options), plain)];
+    const moveBy = (w: HostArray, i: number) =>
+      moved(moved(w, noisy[i] as HostArray, 1), clean[i] as HostArray, -1);
+    const withNoise = {
+      ...base,
+      first: { ...base.first, weight: moveBy(base.first.weight, 0) },
+      second: { ...base.second, weight: moveBy(base.second.weight, 1) },
+    };
+    const expected = gradientAt(
+      adapt(withNoise, lora(options))(networkLoss as AnyLoss) as AnyLoss,
+      plain,
+    );
+    const { paths } = flatten(trained);
+    const given = gradientAt(adaptedBy(method), trained).filter(
+      (_, i) => !(paths[i] as string).includes('auxiliary'),
+    );
+    given.forEach((g, i) => {
+      expect(relativeError(toNumbers(g), toNumbers(expected[i] as HostArray))).toBeLessThan(1e-12);
+    });
   });
 
   test('adds to that of a flat around it, which goes by W′ alone', () => {
