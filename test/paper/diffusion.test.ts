@@ -15,6 +15,7 @@ import {
   range,
 } from '../../src/autodiff/index.js';
 import { type Backend, wasmBackend } from '../../src/kernels/index.js';
+import { reusingPrograms } from '../../src/main/reuse.js';
 import {
   SHOWN,
   settingsOf,
@@ -208,7 +209,7 @@ describe('the committed models', () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'flatlora-figure-3-'));
   let backend: Backend;
   beforeAll(async () => {
-    backend = await wasmBackend({ threads: 1 });
+    backend = reusingPrograms(await wasmBackend({ threads: 1 }));
   });
   afterAll(async () => {
     await backend.dispose();
