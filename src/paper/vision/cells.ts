@@ -51,6 +51,10 @@ export const settingsText = (settings: Changes): string =>
     .map(([name, value]) => `${NAMES[name] ?? name} ${value}`)
     .join(', ');
 
+/** Whether the search has tried settings for a method; those of a flat version are the method's own. */
+export const isSearched = (method: string): boolean =>
+  foundSettings(SEARCHED)[method.replace(FLAT, '')] !== undefined;
+
 /** What a cell may say besides task, method and seed. */
 export type Changes = Readonly<Record<string, string | number>>;
 

@@ -9,7 +9,15 @@ import {
   resultsTable,
   type Where,
 } from '../tables.js';
-import { type Changes, seedsOf, settingsOf, settingsText, someTasks, visionCell } from './cells.js';
+import {
+  type Changes,
+  isSearched,
+  seedsOf,
+  settingsOf,
+  settingsText,
+  someTasks,
+  visionCell,
+} from './cells.js';
 import { TASK_FOLDERS, type TaskName } from './data.js';
 import { prepareVision, runCell, type VisionPremises } from './run.js';
 import { ACCURACY, SAME_SET_UP, taskLines } from './texts.js';
@@ -78,11 +86,12 @@ function sections(
           { label: 'Gap', measure: 'gap', format: 'significant' },
         ]),
         {
-          caption: 'Settings of each method, found with as many trials each',
+          caption:
+            'Settings of each method, by a search with as many trials each unless said otherwise',
           head: ['', 'Settings'],
           rows: there.map(({ label, method, changes }) => [
             label,
-            settingsText({ ...settingsOf(method), ...changes }),
+            `${settingsText({ ...settingsOf(method), ...changes })}${isSearched(method) ? '' : ' (not searched)'}`,
           ]),
           numeric: false,
         },
