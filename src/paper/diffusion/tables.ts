@@ -124,16 +124,16 @@ export const sweepCharts = (
         title: label,
         caption: `${label}: Flat-LoRA minus LoRA with its 95 % interval; ${better} is better.`,
         xLabel: 'σ',
-        yLabel: 'difference',
+        yLabel: format === 'percent' ? 'difference (points)' : 'difference',
         spread: 'bars',
         fromZero: true,
+        xTicks: SIGMAS.map((sigma, at) => ({ at, text: String(sigma) })),
         series: lengthsIn(results, surroundings).map((steps, style) => ({
           label: `${steps} steps`,
           style,
-          points: SIGMAS.flatMap((sigma) =>
+          points: SIGMAS.flatMap((sigma, at) =>
             differencePoint(
-              // Side by side rather than on top of each other.
-              sigma + 0.004 * style,
+              at,
               difference(results, flatLora(steps, sigma), lora(steps), measure),
               factor,
             ),
