@@ -200,6 +200,7 @@ describe('cells', () => {
     expect(labels(1).slice(0, 7)).toEqual(SHOWN);
     expect(labels(1).some((label) => WITHHELD.includes(label))).toBe(false);
     const images = (seed: number) => toText(styleImages(pool, 23, key(seed)).images);
+    expect(new Set(fromText(images(1)).map(String)).size).toBe(23);
     expect(images(1)).toBe(images(1));
     expect(images(1)).not.toBe(images(2));
   });
