@@ -43,14 +43,23 @@ export const half = (dataset: TextDataset, parity: 0 | 1): TextDataset => ({
 /** The tasks whose training sets are divided. */
 export const DIVIDED: readonly TextTask[] = ['sst2', 'cola'];
 
-/** The labelled sets of the pre-training, and how many of eight labelled rows are of each. */
-const LABELLED: readonly (readonly [TextTask, TextSplit, number])[] = [
-  ['sst2', 'train', 4],
-  ['cola', 'train', 1],
-  ['mnli', 'dev', 1],
-  ['qnli', 'dev', 1],
-  ['subjectivity', 'train', 1],
+/** Labelled sets of the pre-training; all are read as plain text, too. */
+const SETS: readonly (readonly [TextTask, TextSplit])[] = [
+  ['sst2', 'train'],
+  ['cola', 'train'],
+  ['mnli', 'dev'],
+  ['qnli', 'dev'],
+  ['subjectivity', 'train'],
 ];
+
+/** How many of the labelled rows are of each task, as shares of a whole. */
+export type Shares = Readonly<Partial<Record<TextTask, number>>>;
+
+/** While the model learns to read and write. */
+export const TEXT_SHARES: Shares = { sst2: 4, cola: 1, mnli: 1, qnli: 1, subjectivity: 1 };
+
+/** While it learns tasks: those that a model of its size can learn. */
+export const TASK_SHARES: Shares = { sst2: 5, cola: 1, subjectivity: 2 };
 
 export interface Corpus {
   readonly plain: readonly string[];
@@ -59,11 +68,11 @@ export interface Corpus {
 }
 
 /** Everything, in a fixed order. */
-export async function loadCorpus(dataDir: string): Promise<Corpus> {
+export async function loadCorpus(dataDir: string, shares: Shares = TEXT_SHARES): Promise<Corpus> {
   const sets = await Promise.all(
-    LABELLED.map(async ([task, split, times]) => {
+    SETS.map(async ([task, split]) => {
       const all = await texts(task, split, dataDir);
-      return { task, times, dataset: DIVIDED.includes(task) ? half(all, 0) : all };
+      return { task, dataset: DIVIDED.includes(task) ? half(all, 0) : all };
     }),
   );
   const sentences = sets.flatMap(({ dataset }) =>
@@ -71,8 +80,8 @@ export async function loadCorpus(dataDir: string): Promise<Corpus> {
   );
   return {
     plain: [...(await corpora(dataDir)), ...sentences].filter((text) => text.length >= LEAST),
-    labelled: sets.flatMap(({ task, times, dataset }) =>
-      Array.from({ length: times }, () => [task, dataset] as const),
+    labelled: sets.flatMap(({ task, dataset }) =>
+      Array.from({ length: shares[task] ?? 0 }, () => [task, dataset] as const),
     ),
   };
 }

@@ -16,7 +16,11 @@ export interface RowCounts {
   readonly labelled: number;
 }
 
+/** Of the first phase, in which the model learns to read and write. */
 export const ROWS: RowCounts = { spans: 14, swaps: 2, labelled: 16 };
+
+/** Of the second phase, in which it learns tasks. */
+export const TASK_ROWS: RowCounts = { spans: 2, swaps: 0, labelled: 30 };
 
 export const SOURCE_LENGTH = 48;
 export const TARGET_LENGTH = 14;
