@@ -7,7 +7,7 @@ import { TASK_FOLDERS, TASK_LABELS, TASKS, type TaskName } from './data.js';
 export const DEPARTURES: readonly string[] = [
   'Instead of CLIP ViT-B/32: a ViT of width 64 and three blocks (154,000 parameters) on 16×16 grey images, pre-trained by this library on MNIST; its head stays frozen, as in the paper.',
   'Instead of whole training sets: 20 images per class, drawn anew by each seed, and 200 steps of 32 images; batches, warm-up 3 %, cosine and α = 16 as in the paper.',
-  'A learning rate and σ found on validation images with other seeds, since those of the paper belong to a model a thousand times as large; no weight decay.',
+  'A learning rate and σ found on validation images with other seeds, since those of the paper belong to a model hundreds of times as large; no weight decay.',
 ];
 
 /** For every experiment after Table 2. */
