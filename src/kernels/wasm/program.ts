@@ -11,12 +11,13 @@ import type { Var } from '../../autodiff/index.js';
 import { type AnyKernel, outputsOf, type Plan } from '../plan/plan.js';
 import { buffersOfKernel, kernelSignature } from '../plan/signature.js';
 import { attentionCode } from './attention.js';
+import { barrierFunctions } from './barrier.js';
 import { encodeModule, type WasmFunction } from './encoding.js';
 import type { FunctionOptions } from './functions.js';
 import { emitMap } from './map.js';
 import { emitProduct, type ProductOptions } from './product/emit.js';
 import { microKernel, tileRows } from './product/microKernel.js';
-import { barrier, isSolo, runner } from './runner.js';
+import { isSolo, runner } from './runner.js';
 import { emitScatter } from './scatter.js';
 
 export interface WasmProgram {
@@ -62,7 +63,7 @@ function codeOf(kernel: AnyKernel, options: ProgramOptions & ProductOptions): Ke
 /** Translates a plan. */
 export function buildWasmProgram(plan: Plan<AnyKernel>, options: ProgramOptions): WasmProgram {
   const { shared, relaxed } = options;
-  const functions: WasmFunction[] = shared ? [barrier()] : [];
+  const functions: WasmFunction[] = shared ? [...barrierFunctions()] : [];
   const microKernels = new Map(
     tileRows(relaxed).map((rows) => [rows, functions.push(microKernel({ rows, relaxed })) - 1]),
   );
@@ -101,7 +102,7 @@ export function buildWasmProgram(plan: Plan<AnyKernel>, options: ProgramOptions)
       solo: isSolo(kernel),
     }));
   });
-  functions.push(runner(calls, scratchBytesPerThread, shared ? 0 : undefined));
+  functions.push(runner(calls, scratchBytesPerThread, shared));
   return {
     bytes: encodeModule(functions, shared),
     buffers: [...buffers.values()],

@@ -1,54 +1,12 @@
-/** The function `run`, which calls the kernels in order, and the barrier at which threads meet. */
+/** The function `run`, which calls the kernels in order. */
+
 import { kernelCost } from '../plan/cost.js';
 import { type Expression, nodesOf } from '../plan/expression.js';
 import type { AnyKernel } from '../plan/plan.js';
+import { BARRIER_INDEX, FRAME } from './barrier.js';
 import type { Code, WasmFunction } from './encoding.js';
-import { call, drop, get, i32, repeatWhile, set, when } from './instructions.js';
+import { call, get, i32, when } from './instructions.js';
 import { createWriter } from './writer.js';
-
-/** Words of a frame, the block of memory through which a run gets its addresses. */
-export const FRAME = {
-  /** Threads that have come to the barrier, and how often it has opened. */
-  arrivals: 0,
-  generation: 1,
-  sharedScratch: 2,
-  /** Of thread 0; the others' follow, `scratchBytesPerThread` apart. */
-  scratch: 3,
-  buffers: 8,
-} as const;
-
-/**
- * How often a thread looks at the barrier before it goes to sleep: as long as waking takes, and then
- * some. A training step of 600 small kernels on two idle cores takes 13 ms at 4,096, 4.6 at 32,768 and
- * no less above; where another process wants a core too, 9 and 13.
- */
-const SPINS = 32_768;
-
-/** Waits until all threads have come: parameters frame, threads. */
-export function barrier(): WasmFunction {
-  const writer = createWriter(['i32', 'i32']);
-  const [frame, threads] = [get(0), get(1)];
-  const word = (name: 'arrivals' | 'generation') => 4 * FRAME[name];
-  const before = writer.define('i32', i32.atomicLoad(frame, word('generation')));
-  const tries = writer.local('i32');
-  const isLast = i32.eq(
-    i32.add(i32.atomicAdd(frame, i32.const(1), word('arrivals')), i32.const(1)),
-    threads,
-  );
-  const still = i32.eq(i32.atomicLoad(frame, word('generation')), get(before));
-  const open = [
-    ...i32.atomicStore(frame, i32.const(0), word('arrivals')),
-    ...drop(i32.atomicAdd(frame, i32.const(1), word('generation'))),
-    ...drop(i32.notify(frame, word('generation'))),
-  ];
-  const spin = repeatWhile(
-    i32.and(still, i32.ltS(get(tries), i32.const(SPINS))),
-    set(tries, i32.add(get(tries), i32.const(1))),
-  );
-  const sleep = repeatWhile(still, drop(i32.wait(frame, get(before), word('generation'))));
-  writer.emit(when(isLast, open, [...set(tries, i32.const(0)), ...spin, ...when(still, sleep)]));
-  return writer.finish();
-}
 
 /** Below this much work (bytes, and eighths of an operation) a kernel is thread 0's alone. */
 const SOLO_WORK = 65_536;
@@ -78,7 +36,7 @@ export interface Call {
 export function runner(
   calls: readonly Call[],
   scratchBytes: number,
-  barrierIndex: number | undefined,
+  meeting: boolean,
 ): WasmFunction {
   const writer = createWriter(['i32', 'i32', 'i32', 'i32', 'i32']);
   type Five = readonly [Code, Code, Code, Code, Code];
@@ -98,7 +56,7 @@ export function runner(
     const goesOnAlone = solo && calls[i + 1]?.solo === true;
     const isLast = i32.eq(i32.const(i + 1), last);
     const meet = goesOnAlone ? i32.and(several, isLast) : several;
-    const wait = barrierIndex === undefined ? [] : when(meet, call(barrierIndex, [frame, threads]));
+    const wait = meeting ? when(meet, call(BARRIER_INDEX, [frame, threads])) : [];
     const wanted = i32.and(i32.leS(first, i32.const(i)), i32.ltS(i32.const(i), last));
     writer.emit(when(wanted, [...(solo ? when(i32.eqz(thread), made) : made), ...wait]));
   });

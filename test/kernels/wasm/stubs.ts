@@ -2,9 +2,17 @@
 import type { Var } from '../../../src/autodiff/index.js';
 import type { AnyKernel, Plan } from '../../../src/kernels/plan/plan.js';
 import type { CodeGenerator } from '../../../src/kernels/wasm/backend.js';
+import { BARRIER_INDEX, barrierFunctions, FRAME } from '../../../src/kernels/wasm/barrier.js';
 import { type Code, encodeModule, type WasmFunction } from '../../../src/kernels/wasm/encoding.js';
-import { drop, get, i32, repeatWhile, set, when } from '../../../src/kernels/wasm/instructions.js';
-import { FRAME } from '../../../src/kernels/wasm/runner.js';
+import {
+  call,
+  drop,
+  get,
+  i32,
+  repeatWhile,
+  set,
+  when,
+} from '../../../src/kernels/wasm/instructions.js';
 
 /** Locals of `run`. */
 const [frame, thread, threads, first, last] = [0, 1, 2, 3, 4].map(get) as [
@@ -14,7 +22,7 @@ const [frame, thread, threads, first, last] = [0, 1, 2, 3, 4].map(get) as [
   Code,
   Code,
 ];
-const [STEP, SEEN] = [5, 6];
+const STEP = 5;
 
 /** What each thread does in each step, as code over the names above. */
 export interface Stub {
@@ -43,28 +51,10 @@ const STUB: Stub = {
 
 export const TRAP: Code = [0x00];
 
-/** Waits for the other threads, asleep: the way out of a thread that another left alone is `stop`. */
-const barrier = (): Code => {
-  const generation = i32.atomicLoad(frame, 4 * FRAME.generation);
-  const arrive = i32.add(i32.atomicAdd(frame, i32.const(1), 4 * FRAME.arrivals), i32.const(1));
-  return [
-    ...set(SEEN, generation),
-    ...when(
-      i32.eq(arrive, threads),
-      [
-        ...i32.atomicStore(frame, i32.const(0), 4 * FRAME.arrivals),
-        ...drop(i32.atomicAdd(frame, i32.const(1), 4 * FRAME.generation)),
-        ...drop(i32.notify(frame, 4 * FRAME.generation)),
-      ],
-      repeatWhile(
-        i32.eq(generation, get(SEEN)),
-        drop(i32.wait(frame, get(SEEN), 4 * FRAME.generation)),
-      ),
-    ),
-  ];
-};
-
-/** A generator whose programs do the same `body` in each of `steps` steps, with a barrier after each. */
+/**
+ * A generator whose programs do the same `body` in each of `steps` steps, with a barrier after each at
+ * which threads go to sleep at once.
+ */
 export function stubGenerator(
   steps: number,
   body: (stub: Stub) => Code,
@@ -75,14 +65,14 @@ export function stubGenerator(
     build: (plan: Plan<AnyKernel>, { shared }) => {
       const run: WasmFunction = {
         params: ['i32', 'i32', 'i32', 'i32', 'i32'],
-        locals: ['i32', 'i32'],
+        locals: ['i32'],
         body: [
           ...set(STEP, first),
           ...when(
             i32.ltS(first, last),
             repeatWhile(i32.ltS(get(STEP), last), [
               ...body(STUB),
-              ...(shared ? barrier() : []),
+              ...(shared ? call(BARRIER_INDEX, [frame, threads]) : []),
               ...set(STEP, i32.add(get(STEP), i32.const(1))),
             ]),
           ),
@@ -92,7 +82,7 @@ export function stubGenerator(
       const buffers = new Map<number, Var>();
       for (const v of [...plan.inputs, ...plan.outputs]) buffers.set(v.id, v);
       return {
-        bytes: encodeModule([run], shared),
+        bytes: encodeModule(shared ? [...barrierFunctions(0), run] : [run], shared),
         buffers: [...buffers.values()],
         scratchBytesPerThread: scratch.perThread ?? 0,
         sharedScratchBytes: scratch.shared ?? 0,

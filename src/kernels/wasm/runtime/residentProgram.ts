@@ -5,8 +5,8 @@
 import { FlatloraError, flatData, type Var } from '../../../autodiff/index.js';
 import { bytesOf, largestBuffers, placeIntermediates, showBytes } from '../../plan/memory.js';
 import type { AnyKernel, Plan } from '../../plan/plan.js';
+import { FRAME } from '../barrier.js';
 import type { WasmProgram } from '../program.js';
-import { FRAME } from '../runner.js';
 import { align } from './allocator.js';
 import type { WasmMemory } from './memory.js';
 import type { Threads } from './threads.js';

@@ -60,6 +60,13 @@ export type FromWorker =
 
 const { sequence, command, program, frame, first, last, finished } = MAILBOX;
 
+/**
+ * How often a worker looks for the next command before it sleeps, some 50 µs. Workers that wake may
+ * find themselves on one core and share it for a while; those of a training loop need not sleep
+ * between its steps. Measured: [512, 512] products in 2.6 ms each, without looking 2.5 to 3.8.
+ */
+const LOOKS = 5000;
+
 export const WORKER_CODE = `
 'use strict';
 const port = typeof require === 'function' ? require('node:worker_threads').parentPort : self;
@@ -82,6 +89,7 @@ const runKernels = (timed) => {
 
 const serve = () => {
   for (;;) {
+    for (let i = 0; i < ${LOOKS} && Atomics.load(words, ${sequence}) === seen; i++);
     while (Atomics.load(words, ${sequence}) === seen) Atomics.wait(words, ${sequence}, seen);
     seen = Atomics.load(words, ${sequence});
     const command = words[${command}];
