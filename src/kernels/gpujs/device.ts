@@ -41,7 +41,7 @@ export interface Device {
   readonly upload: (data: Float32Array) => Memory;
   readonly read: (memory: Memory) => Promise<Float32Array>;
   readonly free: (memory: Memory) => void;
-  /** Waits until launched work is done. */
+  /** Waits until uploads have arrived and launched work is done. */
   readonly settle: () => Promise<void>;
 }
 
@@ -63,13 +63,18 @@ function residentMemory(gpu: gpuJs.GPU, mode: GpuJsMode): Device {
     uploaders.set(size, made);
     return made;
   };
+  // Their kernels may still be compiling, and must not be destroyed meanwhile.
+  const underWay = new Set<Promise<ResidentHandle>>();
   return {
-    upload: (data) =>
-      data.length === 0
-        ? data
-        : Promise.resolve(
-            uploaderOf(data.length)(data) as ResidentHandle | Promise<ResidentHandle>,
-          ),
+    upload: (data) => {
+      if (data.length === 0) return data;
+      const made = uploaderOf(data.length)(data) as ResidentHandle | Promise<ResidentHandle>;
+      const handle = Promise.resolve(made);
+      underWay.add(handle);
+      const arrive = () => void underWay.delete(handle);
+      handle.then(arrive, arrive);
+      return handle;
+    },
     read: async (memory) =>
       memory instanceof Promise
         ? Float32Array.from(await (await memory).toArray())
@@ -78,6 +83,7 @@ function residentMemory(gpu: gpuJs.GPU, mode: GpuJsMode): Device {
       if (memory instanceof Promise) void memory.then((handle) => handle.delete());
     },
     settle: async () => {
+      await Promise.allSettled(underWay);
       if (mode !== 'webgpu') return;
       const { device } = await webgpuContext().acquire();
       await device.queue.onSubmittedWorkDone();
