@@ -58,7 +58,7 @@ describe('forbidden imports', () => {
     ['flatlora/a.ts', `type X = import('../training/x.js').X;`],
     ['training/a.ts', `import { x } from '../data/x.js';`],
     ['data/a.ts', `import { x } from '../../src/models/x.js';`],
-    ['checkpoints/a.ts', `import { x } from '../models/x.js';`],
+    ['checkpoints/a.ts', `import { x } from '../flatlora/x.js';`],
     ['report/a.ts', `import { x } from '../main/x.js';`],
     ['report/a.ts', `import { readFile } from 'node:fs/promises';`],
     ['data/a.ts', `import { x } from '../../scripts/x.js';`],
