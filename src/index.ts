@@ -8,6 +8,7 @@
 export * from './autodiff/index.js';
 export * from './checkpoints/index.js';
 export * from './flatlora/index.js';
+export * from './generation/index.js';
 export * from './kernels/index.js';
 export * from './models/index.js';
 export * from './optimisers/index.js';

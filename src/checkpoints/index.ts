@@ -3,6 +3,7 @@
  * `node/` has the part that touches files.
  */
 export * from './configuration.js';
+export * from './llama2c/index.js';
 export * from './safetensors/codec.js';
 export {
   type ReadOptions,

@@ -2,6 +2,7 @@
 export * from './diffusion/ddim.js';
 export * from './diffusion/denoising.js';
 export * from './diffusion/schedule.js';
+export * from './families/cachedDecoder.js';
 export * from './families/causalDecoder.js';
 export * from './families/diffusionTransformer.js';
 export * from './families/encoderDecoder.js';

@@ -152,34 +152,60 @@ export interface AttentionWeights<V = Value, M = MatrixOf<V>> {
   readonly out: LinearWeights<V, M>;
 }
 
+/** What queries look at: keys and values, each [b, S, keyValueHeads, headWidth]; keys are turned. */
+export interface KeyValues<V = Value> {
+  readonly keys: V;
+  readonly values: V;
+}
+
 export interface AttentionInputs extends MaskOptions {
   /** What is looked at, [b, S, width]; the queries' own sequence by default. */
   readonly context?: Value;
+  /** Puts others in the place of the context's keys and values: a cache with these written into it. */
+  readonly remember?: ((fresh: KeyValues) => KeyValues) | undefined;
   /** Applied to queries and keys [b, T, heads, d] (rotary positions). */
   readonly rotate?: ((x: Value) => Value) | undefined;
   readonly key?: MaybeKey;
 }
 
-/** Projections, attention over all heads, output projection: [b, T, width] → [b, T, width]. */
-export function attention(
+/**
+ * Projections, attention over all heads, output projection: [b, T, width] → [b, T, width]; and the
+ * keys and values that were looked at.
+ */
+export function attentionWithKeyValues(
   { heads, keyValueHeads, headWidth, attentionDropout }: AttentionConfig,
   weights: AttentionWeights,
   x: Value,
-  { context = x, rotate = (y) => y, key, ...masks }: AttentionInputs = {},
-): Value {
+  {
+    context = x,
+    rotate = (y) => y,
+    remember = (fresh) => fresh,
+    key,
+    ...masks
+  }: AttentionInputs = {},
+): { readonly out: Value; readonly keyValues: KeyValues } {
   const [batch, queries] = x.shape as readonly [number, number];
   const keys = context.shape[1] as number;
   // Scaled here, where it joins the bias's addition, rather than on the larger scores.
   const q = mul(linear(weights.query, x), 1 / Math.sqrt(headWidth));
   const kvShape = [batch, keys, keyValueHeads, headWidth];
+  const keyValues = remember({
+    keys: rotate(reshape(linear(weights.key, context), kvShape)),
+    values: reshape(linear(weights.value, context), kvShape),
+  });
   const mixed = dotProductAttention(
     rotate(reshape(q, [batch, queries, heads, headWidth])),
-    rotate(reshape(linear(weights.key, context), kvShape)),
-    reshape(linear(weights.value, context), kvShape),
+    keyValues.keys,
+    keyValues.values,
     { ...masks, scale: 1, dropout: attentionDropout, key },
   );
-  return linear(weights.out, reshape(mixed, [batch, queries, heads * headWidth]));
+  const out = linear(weights.out, reshape(mixed, [batch, queries, heads * headWidth]));
+  return { out, keyValues };
 }
+
+/** `attentionWithKeyValues`, of which only the result is wanted. */
+export const attention = (...args: Parameters<typeof attentionWithKeyValues>): Value =>
+  attentionWithKeyValues(...args).out;
 
 export function initAttention(
   { width, heads, keyValueHeads, headWidth, biases: bias }: AttentionConfig,

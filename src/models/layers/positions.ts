@@ -5,6 +5,7 @@ import {
   constant,
   FlatloraError,
   floats,
+  gather,
   type HostArray,
   mul,
   range,
@@ -16,8 +17,12 @@ import {
 } from '../../autodiff/index.js';
 import type { EmbeddingWeights } from './embedding.js';
 
-/** x [b, T, width] plus the first T rows of a learned table. */
-export function learnedPositions({ weight }: EmbeddingWeights, x: Value): Value {
+/**
+ * x [b, T, width] plus the first T rows of a learned table.
+ * @param positions int [b, T], where tokens stand elsewhere than at 0 … T − 1.
+ */
+export function learnedPositions({ weight }: EmbeddingWeights, x: Value, positions?: Value): Value {
+  if (positions !== undefined) return add(x, widened(gather(weight, positions)));
   const length = x.shape[1] as number;
   const longest = weight.shape[0] as number;
   if (length > longest) {
@@ -45,23 +50,39 @@ export const sinusoidalTable = (length: number, width: number): HostArray =>
     [length, width],
   );
 
+/** Where tokens stand, when that is known only as the program runs (text that is being written). */
+export interface GivenPositions {
+  /** int [b, T] */
+  readonly at: Value;
+  /** They are all below this number. */
+  readonly below: number;
+}
+
 /** x [b, T, width] plus the sinusoidal table. */
-export const sinusoidalPositions = (x: Value): Value =>
-  add(x, constant(sinusoidalTable(x.shape[1] as number, x.shape[2] as number)));
+export const sinusoidalPositions = (x: Value, given?: GivenPositions): Value => {
+  const [, length, width] = x.shape as readonly [number, number, number];
+  return given === undefined
+    ? add(x, constant(sinusoidalTable(length, width)))
+    : add(x, gather(constant(sinusoidalTable(given.below, width)), given.at));
+};
 
 /**
  * Rotary positions on queries or keys [b, T, heads, d], d even: the pair (xᵢ, xᵢ₊d⸝₂) is turned by
  * position · θ^(−2i/d), so that scores depend on distances alone. Su et al., "RoFormer", 2021; the
  * pairing is that of Llama.
  */
-export function rotary(x: Value, theta = 10_000): Value {
-  const [, length, , d] = x.shape as readonly [number, number, number, number];
+export function rotary(x: Value, theta = 10_000, given?: GivenPositions): Value {
+  const [batch, length, , d] = x.shape as readonly [number, number, number, number];
   const half = d / 2;
+  const rows = given?.below ?? length;
   const table = (f: (angle: number) => number): Value => {
-    const numbers = range(length).flatMap((t) =>
+    const numbers = range(rows).flatMap((t) =>
       range(half).map((i) => f(angle(t, 2 * i, d, theta))),
     );
-    return reshape(constant(floats(numbers, [length, half])), [1, length, 1, half]);
+    const whole = constant(floats(numbers, [rows, half]));
+    return given === undefined
+      ? reshape(whole, [1, length, 1, half])
+      : reshape(gather(whole, given.at), [batch, length, 1, half]);
   };
   const [cos, sin] = [table(Math.cos), table(Math.sin)];
   const [first, second] = [sliceAxis(x, -1, 0, half), sliceAxis(x, -1, half, d)];

@@ -10,13 +10,15 @@ import {
 import {
   type AttentionWeights,
   attention,
+  attentionWithKeyValues,
   initAttention,
+  type KeyValues,
   type MaskOptions,
 } from '../layers/attention.js';
 import { dropout } from '../layers/dropout.js';
 import { initMlp, type MlpWeights, mlp } from '../layers/mlp.js';
 import { initNorm, type NormWeights, norm } from '../layers/norm.js';
-import { rotary } from '../layers/positions.js';
+import { type GivenPositions, rotary } from '../layers/positions.js';
 import { childKey, type MatrixOf, type MaybeKey } from '../weights.js';
 import type { ResolvedConfig } from './config.js';
 
@@ -38,6 +40,10 @@ export interface BlockInputs extends MaskOptions {
   readonly key?: MaybeKey;
   /** Only the first so many tokens are wanted: [b, keep, width] is what comes out. */
   readonly keep?: number | undefined;
+  /** Where the tokens stand; at 0 … T − 1 by default. */
+  readonly positions?: GivenPositions | undefined;
+  /** See `AttentionInputs`; of self-attention. */
+  readonly remember?: ((fresh: KeyValues) => KeyValues) | undefined;
 }
 
 /** Numbers of the keys that a block derives from its own. They never change. */
@@ -45,54 +51,62 @@ const KEYS = { attention: 0, crossAttention: 1, mlp: 2, attentionWeights: 3, cro
 
 /**
  * x + f(norm x) for each sub-layer f (`pre`: Xiong et al. 2020), or norm(x + f(x)) (`post`, as in
- * the first Transformer and BERT). [b, T, width] → [b, T, width].
+ * the first Transformer and BERT). [b, T, width] → [b, T, width]; and the keys and values that
+ * self-attention looked at.
  */
-export function block(
+export function blockWithKeyValues(
   config: ResolvedConfig,
   weights: BlockWeights,
   x: Value,
-  { memory, memoryMask, key, keep, ...masks }: BlockInputs = {},
-): Value {
+  { memory, memoryMask, key, keep, positions, remember, ...masks }: BlockInputs = {},
+): { readonly out: Value; readonly keyValues: KeyValues } {
   const before = config.normPlacement === 'pre';
   const normed = (w: NormWeights, y: Value) => norm(config.norm, w, y, config.normEpsilon);
   const kept = (y: Value) => (keep === undefined ? y : sliceAxis(y, 1, 0, keep));
   const dropped = (use: keyof typeof KEYS, y: Value) =>
     dropout(config.dropout, childKey(key, KEYS[use]), y);
-  /** One sub-layer with its norm and its way around; `carried` is what goes around. */
-  const residual = (w: NormWeights, y: Value, carried: Value, f: (y: Value) => Value): Value =>
-    before ? add(carried, f(normed(w, y))) : normed(w, add(carried, f(y)));
+  /** What a sub-layer sees of its input, and what becomes of its result and what goes around it. */
+  const seen = (w: NormWeights, y: Value) => (before ? normed(w, y) : y);
+  const joined = (w: NormWeights, carried: Value, change: Value) =>
+    before ? add(carried, change) : normed(w, add(carried, change));
 
   const rotate =
-    config.positions === 'rotary' ? (y: Value) => rotary(y, config.rotaryTheta) : undefined;
-  const attended = residual(weights.attentionNorm, x, kept(x), (y) =>
-    dropped(
-      'attention',
-      attention(config, weights.attention, kept(y), {
-        ...masks,
-        context: y,
-        rotate,
-        key: childKey(key, KEYS.attentionWeights),
-      }),
-    ),
-  );
+    config.positions === 'rotary'
+      ? (y: Value) => rotary(y, config.rotaryTheta, positions)
+      : undefined;
+  const context = seen(weights.attentionNorm, x);
+  const { out, keyValues } = attentionWithKeyValues(config, weights.attention, kept(context), {
+    ...masks,
+    context,
+    rotate,
+    remember,
+    key: childKey(key, KEYS.attentionWeights),
+  });
+  const attended = joined(weights.attentionNorm, kept(x), dropped('attention', out));
+
   const { crossAttention, crossAttentionNorm } = weights;
   const crossed =
     crossAttention === undefined || crossAttentionNorm === undefined || memory === undefined
       ? attended
-      : residual(crossAttentionNorm, attended, attended, (y) =>
+      : joined(
+          crossAttentionNorm,
+          attended,
           dropped(
             'crossAttention',
-            attention(config, crossAttention, y, {
+            attention(config, crossAttention, seen(crossAttentionNorm, attended), {
               context: memory,
               mask: memoryMask,
               key: childKey(key, KEYS.crossWeights),
             }),
           ),
         );
-  return residual(weights.mlpNorm, crossed, crossed, (y) =>
-    dropped('mlp', mlp(weights.mlp, y, config.activation)),
-  );
+  const transformed = mlp(weights.mlp, seen(weights.mlpNorm, crossed), config.activation);
+  return { out: joined(weights.mlpNorm, crossed, dropped('mlp', transformed)), keyValues };
 }
+
+/** `blockWithKeyValues`, of which only the result is wanted. */
+export const block = (...args: Parameters<typeof blockWithKeyValues>): Value =>
+  blockWithKeyValues(...args).out;
 
 export function initBlock(
   config: ResolvedConfig,

@@ -11,7 +11,7 @@ import {
 import { dropout } from '../layers/dropout.js';
 import { type EmbeddingWeights, initEmbedding } from '../layers/embedding.js';
 import { initNorm, type NormWeights, norm } from '../layers/norm.js';
-import { learnedPositions, sinusoidalPositions } from '../layers/positions.js';
+import { type GivenPositions, learnedPositions, sinusoidalPositions } from '../layers/positions.js';
 import { childKey, type MatrixOf } from '../weights.js';
 import { type BlockInputs, type BlockWeights, block, initBlock } from './block.js';
 import type { ResolvedConfig } from './config.js';
@@ -24,7 +24,13 @@ export interface StackWeights<V = Value, M = MatrixOf<V>> {
   readonly norm?: NormWeights<V>;
 }
 
-function withPositions({ positions }: ResolvedConfig, weights: StackWeights, x: Value): Value {
+/** Tokens with their positions added, where positions are added at all; `given` as in `BlockInputs`. */
+export function withPositions(
+  { positions }: ResolvedConfig,
+  weights: StackWeights,
+  x: Value,
+  given?: GivenPositions,
+): Value {
   switch (positions) {
     case 'learned':
       if (weights.positionEmbedding === undefined) {
@@ -33,9 +39,9 @@ function withPositions({ positions }: ResolvedConfig, weights: StackWeights, x: 
           'transformer: the weights have no positionEmbedding, expected one for learned positions',
         );
       }
-      return learnedPositions(weights.positionEmbedding, x);
+      return learnedPositions(weights.positionEmbedding, x, given?.at);
     case 'sinusoidal':
-      return sinusoidalPositions(x);
+      return sinusoidalPositions(x, given);
     case 'rotary':
     case 'none':
       return x;
@@ -70,10 +76,12 @@ export function stack(
       });
     return (config.checkpoint ? checkpoint(apply) : apply)(blockWeights, x);
   }, start);
-  return weights.norm === undefined
-    ? end
-    : norm(config.norm, weights.norm, end, config.normEpsilon);
+  return lastNorm(config, weights, end);
 }
+
+/** The norm behind the last block, where there is one. */
+export const lastNorm = (config: ResolvedConfig, weights: StackWeights, x: Value): Value =>
+  weights.norm === undefined ? x : norm(config.norm, weights.norm, x, config.normEpsilon);
 
 export interface StackOptions {
   /** Rows of the table of learned positions. */
