@@ -9,7 +9,7 @@ import { TARGET_MODULES } from './model.js';
 export const SEARCHED = 'table-1';
 
 /** Rank, α and σ as in Section 4.1. The learning rates are those of a small model. */
-const START: Settings = { learningRate: 5e-3, rank: 8, alpha: 16 };
+const START: Settings = { learningRate: 2e-3, rank: 8, alpha: 16 };
 const SIGMA = 0.05;
 /** Methods that train whole weights, or take steps in their space. */
 const OWN_START: Readonly<Record<string, Settings>> = {
