@@ -68,7 +68,7 @@ const LOSSES: NonNullable<ComparisonOfWays['measures']> = [
 /** Ways down: accuracy on each task, losses over all tasks. */
 function sections(
   results: readonly CellResult[],
-  { ways, pairs, paper, tasks, measures = [] }: ComparisonOfWays,
+  { ways, pairs, paper, measures = [] }: ComparisonOfWays,
 ): readonly Section[] {
   const there = available(ways);
   const rows: readonly Line[] = there.map((way) => ({ label: way.label, where: whereOf(way) }));
@@ -79,7 +79,9 @@ function sections(
       ? []
       : [{ label: `${a} − ${b}, all tasks`, a: x, b: y }];
   });
-  const columns = [...taskLines(results), ...(tasks.includes('cola') ? COLA_LINES : [])];
+  const lines = taskLines(results);
+  const hasCola = lines.some(({ where }) => where.task === 'cola');
+  const columns = [...lines, ...(hasCola ? COLA_LINES : [])];
   return [
     {
       title: 'Scores on the test sets',
