@@ -6,6 +6,7 @@ export * from './glue.js';
 export * from './glyphs.js';
 export * from './idx.js';
 export * from './optdigits.js';
+export * from './prompts.js';
 export * from './resize.js';
 export * from './semeion.js';
 export * from './split.js';

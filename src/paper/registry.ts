@@ -15,6 +15,8 @@ import { figureA1Text } from './experiments/figureA1Text.js';
 import { figureA2 } from './experiments/figureA2.js';
 import { table1 } from './experiments/table1.js';
 import { table2 } from './experiments/table2.js';
+import { table3 } from './experiments/table3.js';
+import { table4 } from './experiments/table4.js';
 import { table5 } from './experiments/table5.js';
 import { table5Vision } from './experiments/table5Vision.js';
 import { table6 } from './experiments/table6.js';
@@ -34,6 +36,8 @@ export const EXPERIMENTS: readonly AnyExperiment[] = [
   table2,
   figure1,
   figure3,
+  table3,
+  table4,
   figure4,
   table5,
   table5Vision,

@@ -169,7 +169,11 @@ export const resultsTable = (
     row.label,
     ...columns.map((column) =>
       meanText(
-        measured(results, { ...row.where, ...column.where }, row.measure ?? measure),
+        measured(
+          results,
+          { ...row.where, ...column.where },
+          row.measure ?? column.measure ?? measure,
+        ),
         format,
       ),
     ),

@@ -79,8 +79,12 @@ function merge(
   }
 }
 
-/** A text in words with the blank before each, so that merging takes time linear in the text. */
-const words = (text: string): readonly string[] => text.match(/ *[^ ]+| +$/g) ?? [];
+/** A text in words with the blanks before each, so that merging takes time linear in the text. */
+const words = (text: string): readonly string[] => text.match(/ *[^ \n]+| +|\n/g) ?? [];
+
+/** Whether a piece would have to be merged across words. */
+const crossesWords = (piece: string): boolean =>
+  /[^ ] /.test(piece) || (piece.length > 1 && piece.includes('\n'));
 
 /**
  * Reads a tokenizer from the bytes of a file.
@@ -110,8 +114,7 @@ function tokenizerOf(pieces: readonly Piece[]): Llama2cTokenizer {
     const id = idOf.get(character);
     return id === undefined ? [...utf8.encode(character)].map((b) => b + FIRST_BYTE) : [id];
   };
-  // Pieces with a blank inside would have to be merged across words.
-  const byWord = pieces.every(({ text }, id) => id < FIRST_PIECE || !/[^ ] /.test(text));
+  const byWord = !pieces.some(({ text }, id) => id >= FIRST_PIECE && crossesWords(text));
   const known = new Map<string, readonly number[]>();
   const encodeWord = (word: string): readonly number[] => {
     const before = known.get(word);

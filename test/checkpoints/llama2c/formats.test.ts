@@ -135,7 +135,7 @@ describe('tokenizers', () => {
     const extra = apart ? [] : ([['c c', -99]] as const);
     const t = tokenizerOf(...letters, ['ab', -2], [' ab', -1], ['  ', -3], ...extra);
     const plain = tokenizerOf(...letters, ['ab', -2], [' ab', -1], ['  ', -3]);
-    for (const text of ['ab ab', '  ab   a b', 'a ', ' ', 'abab  cab', '']) {
+    for (const text of ['ab ab', '  ab   a b', 'a ', ' ', 'abab  cab', '', '\n\nab \n a\nb']) {
       expect(t.encode(text)).toEqual(plain.encode(text));
       expect(t.decode(t.encode(text))).toBe(text);
     }

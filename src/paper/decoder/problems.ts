@@ -1,0 +1,61 @@
+/**
+ * Word problems in the style of GSM8K, small enough for a model of 260,000 parameters: one or two steps
+ * of addition and subtraction with small numbers, about the children and things of TinyStories. Answers
+ * have GSM8K's form, notes of each step and the result after `####`.
+ */
+import { foldIn, hostBits, type Key } from '../../autodiff/index.js';
+import type { WordProblem } from '../../data/index.js';
+
+const CHILDREN = ['Lily', 'Tim', 'Ben', 'Mia', 'Sam', 'Anna', 'Tom', 'Sue'];
+const THINGS = ['apples', 'balls', 'toys', 'books', 'flowers', 'cakes', 'shells', 'cars'];
+
+type Draw = (n: number) => number;
+
+/** Draws in turn from one block of random words. */
+function draws(random: Key, n: number): Draw {
+  const words = hostBits(foldIn(random, n), 8);
+  let next = 0;
+  return (below) => (words[next++] as number) % below;
+}
+
+interface Step {
+  readonly text: (other: string) => string;
+  readonly sign: '+' | '-';
+  readonly amount: number;
+}
+
+const gift = (amount: number): Step => ({
+  text: (other) => `${other} gives ${amount} more.`,
+  sign: '+',
+  amount,
+});
+const loss = (amount: number): Step => ({
+  text: (other) => `Then ${other} takes ${amount} away.`,
+  sign: '-',
+  amount,
+});
+
+/** A step that leaves between 0 and 18. */
+const stepFrom = (held: number, draw: Draw): Step =>
+  held > 9 || (held > 1 && draw(2) === 0) ? loss(1 + draw(Math.min(held, 9))) : gift(1 + draw(9));
+
+/** Problem number `n` of a key, with one or two steps. */
+export function wordProblem(random: Key, n: number, steps: 1 | 2): WordProblem {
+  const draw = draws(random, n);
+  const [child, thing] = [CHILDREN[draw(8)] as string, THINGS[draw(8)] as string];
+  let held = 1 + draw(9);
+  const texts = [`${child} has ${held} ${thing}.`];
+  const notes: string[] = [];
+  for (let i = 0; i < steps; i++) {
+    const others = CHILDREN.filter((name) => name !== child);
+    const { text, sign, amount } = stepFrom(held, draw);
+    texts.push(text(others[draw(7)] as string));
+    const left = sign === '+' ? held + amount : held - amount;
+    notes.push(`${held}${sign}${amount}=<<${held}${sign}${amount}=${left}>>${left}`);
+    held = left;
+  }
+  return {
+    question: `${texts.join(' ')} How many ${thing} are there now?`,
+    answer: `${notes.join(' ')} #### ${held}`,
+  };
+}

@@ -1,0 +1,95 @@
+/** What the reports of Tables 3 and 4 have alike. */
+import type { Table } from '../../report/index.js';
+import type { CellResult } from '../experiment.js';
+import {
+  differencesTable,
+  type Line,
+  measured,
+  measuresTable,
+  resultsTable,
+  valuesOf,
+} from '../tables.js';
+import { settingsText } from '../text/texts.js';
+import { METHODS, settingsOf } from './cells.js';
+import type { TaskName } from './data.js';
+
+/** What is smaller than in the paper, and why. */
+export const DEPARTURES: readonly string[] = [
+  'Instead of Llama 2: stories260K, a Llama of 260,000 parameters (width 64, five blocks, 512 tokens) that was trained on simple stories by others; no decoder of our own was pre-trained. 1,000 training examples, drawn anew by each seed, and 300 steps of 16.',
+  'The learning rates are those of a small model.',
+];
+
+const LABELS: Readonly<Record<TaskName, string>> = {
+  names: 'Names',
+  shakespeare: 'Shakespeare',
+  speeches: 'Inaugural addresses',
+  'one-step': 'Word problems, one step',
+  'two-step': 'Word problems, two steps',
+  gsm8k: 'GSM8K, short problems',
+  simple: 'Simple instructions',
+  alpaca: 'Alpaca and seed tasks',
+};
+
+const taskLines = (results: readonly CellResult[]): readonly Line[] =>
+  valuesOf<TaskName>(results, 'task').map((task) => ({ label: LABELS[task], where: { task } }));
+
+/** Each method's settings, in a sentence. */
+export const settingsParagraph = (): string =>
+  `Settings: ${METHODS.map(
+    ({ label, where }) => `${label}: ${settingsText(settingsOf(where.method))}`,
+  ).join('; ')}.`;
+
+const LOSS = { measure: 'testLoss', format: 'significant', better: 'lower' } as const;
+const EXACT = { measure: 'exact', format: 'percent', better: 'higher' } as const;
+const PAIR = { a: { method: 'flat-lora' }, b: { method: 'lora' } } as const;
+
+/** Losses of every task, exact matches of those that have them, and Flat-LoRA minus LoRA. */
+export function scoreTables(results: readonly CellResult[]): readonly Table[] {
+  const lines = taskLines(results);
+  const scored = lines.filter(({ where }) =>
+    measured(results, where, 'exact').some(Number.isFinite),
+  );
+  const pairs = (of: readonly Line[]) =>
+    of.map(({ label, where }) => ({
+      label,
+      a: { ...PAIR.a, ...where },
+      b: { ...PAIR.b, ...where },
+    }));
+  return [
+    resultsTable(
+      'Held-out loss (nats a token), mean ± sd over seeds',
+      results,
+      lines,
+      [{ label: 'Before', where: { method: 'lora' }, measure: 'startLoss' }, ...METHODS],
+      LOSS,
+    ),
+    differencesTable(
+      'Held-out loss, Flat-LoRA minus LoRA, paired by seed',
+      results,
+      pairs(lines),
+      LOSS,
+    ),
+    ...(scored.length === 0
+      ? []
+      : [
+          resultsTable(
+            'Exact match of greedily written answers (%), mean ± sd over seeds',
+            results,
+            scored,
+            METHODS,
+            EXACT,
+          ),
+          differencesTable(
+            'Exact match, Flat-LoRA minus LoRA (points), paired by seed',
+            results,
+            pairs(scored),
+            EXACT,
+          ),
+        ]),
+    measuresTable('All tasks, mean ± sd over seeds and tasks', results, METHODS, [
+      { label: 'Training loss', measure: 'trainLoss', format: 'significant' },
+      { label: 'Held-out loss', measure: 'testLoss', format: 'significant' },
+      { label: 'Gap', measure: 'gap', format: 'significant' },
+    ]),
+  ];
+}
