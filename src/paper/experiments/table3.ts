@@ -22,7 +22,7 @@ export const table3: Experiment<DecoderPremises> = {
   departures: [
     ...DEPARTURES,
     'Chat (MT-Bench) and code (HumanEval) are beyond such a model. Instead: text unlike what it was trained on (names, Shakespeare, inaugural addresses), by its held-out loss.',
-    'Mathematics: GSM8K is beyond such a model, too, and its row here (problems of at most 256 tokens, from the training file) says so. Word problems in GSM8K’s style are generated instead: one or two steps of addition and subtraction with results from 0 to 18, answers with GSM8K’s notes and `####`. No problem of the test is among the training examples.',
+    'Mathematics: GSM8K itself is one row (problems of at most 256 tokens, all from the training file), for comparison. Besides, word problems in its style are generated: one or two steps of addition and subtraction with results from 0 to 18, answers with GSM8K’s notes and `####`. No problem of the test is among the training examples.',
   ],
   data: [...new Set([FOLDER, ...[...TEXTS, ...PROBLEMS].flatMap((task) => FOLDERS[task])])],
   cells: (surroundings) =>

@@ -20,7 +20,7 @@ export const table4: Experiment<DecoderPremises> = {
   counterpart: 'Table 4: Llama 2-13B on Alpaca, scored by InstructEval',
   departures: [
     ...DEPARTURES,
-    'The benchmarks of InstructEval ask for knowledge that such a model has not. Instead: four kinds of generated instructions about one sentence (who has it, what, how it looks, which came last), scored by exact match; and 1,100 real instructions in Alpaca’s form, those of at most 384 tokens, by the held-out loss of the response.',
+    'The benchmarks of InstructEval ask for knowledge that such a model has not. Instead: four kinds of generated instructions about one sentence (who has it, what, how it looks, which came last), scored by exact match; and the 523 of 1,174 real instructions (Alpaca’s form, and Self-Instruct’s seed tasks) that have at most 384 tokens, by the held-out loss of the response.',
     'Format and loss are Alpaca’s: its two templates, and cross-entropy of the response alone.',
   ],
   data: [...new Set([FOLDER, ...TASKS.flatMap((task) => FOLDERS[task])])],
