@@ -5,6 +5,7 @@
 import {
   add,
   constant,
+  FlatloraError,
   gather,
   type HostArray,
   hostArray,
@@ -69,12 +70,20 @@ function lastRows(logits: Value, lengths: Value): Value {
  *
  * @param options.length the most tokens of a text, prompt included; the model's `maxLength` by default.
  *   A step costs time and memory in proportion to it.
+ * @throws FlatloraError 'argument' for a length that is no positive integer. A length beyond a table of
+ *   learned positions is told when a program is compiled.
  */
 export function decoderPrograms(
   config: CausalDecoderConfig,
   backend: Backend,
   { length = config.maxLength }: { readonly length?: number } = {},
 ): DecoderPrograms {
+  if (!Number.isInteger(length) || length < 1) {
+    throw new FlatloraError(
+      'argument',
+      `decoderPrograms: length is ${length}, expected a positive integer`,
+    );
+  }
   const decoder = cachedDecoder(config);
   const read = compile((weights: CausalDecoderWeights, tokens: Value, lengths: Value) => {
     const [batch] = tokens.shape as readonly [number];

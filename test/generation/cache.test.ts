@@ -193,4 +193,13 @@ describe('generation', () => {
   ])('%s is told', async (_, prompts, message) => {
     await expect(completions(programs, weights, prompts)).rejects.toThrow(message);
   });
+
+  test('a cache longer than a table of learned positions, and one of no length, are told', async () => {
+    const learned = CONFIGS['learned positions, biases, norms behind'] as CausalDecoderConfig;
+    const long = decoderPrograms(learned, backend, { length: 17 });
+    await expect(completions(long, weightsOf(learned), [[1]])).rejects.toThrow(
+      /up to 17 tokens, expected at most 16/,
+    );
+    expect(() => decoderPrograms(BASE, backend, { length: 0 })).toThrow(/length is 0/);
+  });
 });

@@ -17,20 +17,33 @@ import {
 } from '../../autodiff/index.js';
 import type { EmbeddingWeights } from './embedding.js';
 
+/** Where tokens stand, when that is known only as the program runs (text that is being written). */
+export interface GivenPositions {
+  /** int [b, T] */
+  readonly at: Value;
+  /** They are all below this number. */
+  readonly below: number;
+}
+
 /**
- * x [b, T, width] plus the first T rows of a learned table.
- * @param positions int [b, T], where tokens stand elsewhere than at 0 … T − 1.
+ * x [b, T, width] plus the first T rows of a learned table, or those of the given positions.
+ * @throws FlatloraError when the table has fewer rows than there are positions.
  */
-export function learnedPositions({ weight }: EmbeddingWeights, x: Value, positions?: Value): Value {
-  if (positions !== undefined) return add(x, widened(gather(weight, positions)));
+export function learnedPositions(
+  { weight }: EmbeddingWeights,
+  x: Value,
+  given?: GivenPositions,
+): Value {
   const length = x.shape[1] as number;
   const longest = weight.shape[0] as number;
-  if (length > longest) {
+  const most = given?.below ?? length;
+  if (most > longest) {
     throw new FlatloraError(
       'shape',
-      `positions: the sequence has ${length} tokens, expected at most ${longest} (maxLength)`,
+      `positions: the sequence has ${given === undefined ? '' : 'up to '}${most} tokens, expected at most ${longest} (maxLength)`,
     );
   }
+  if (given !== undefined) return add(x, widened(gather(weight, given.at)));
   return add(x, widened(length === longest ? weight : sliceAxis(weight, 0, 0, length)));
 }
 
@@ -50,14 +63,6 @@ export const sinusoidalTable = (length: number, width: number): HostArray =>
     [length, width],
   );
 
-/** Where tokens stand, when that is known only as the program runs (text that is being written). */
-export interface GivenPositions {
-  /** int [b, T] */
-  readonly at: Value;
-  /** They are all below this number. */
-  readonly below: number;
-}
-
 /** x [b, T, width] plus the sinusoidal table. */
 export const sinusoidalPositions = (x: Value, given?: GivenPositions): Value => {
   const [, length, width] = x.shape as readonly [number, number, number];
@@ -70,6 +75,7 @@ export const sinusoidalPositions = (x: Value, given?: GivenPositions): Value => 
  * Rotary positions on queries or keys [b, T, heads, d], d even: the pair (xᵢ, xᵢ₊d⸝₂) is turned by
  * position · θ^(−2i/d), so that scores depend on distances alone. Su et al., "RoFormer", 2021; the
  * pairing is that of Llama.
+ * @param given where the tokens stand, if not at 0 … T − 1.
  */
 export function rotary(x: Value, theta = 10_000, given?: GivenPositions): Value {
   const [batch, length, , d] = x.shape as readonly [number, number, number, number];

@@ -39,7 +39,7 @@ export function withPositions(
           'transformer: the weights have no positionEmbedding, expected one for learned positions',
         );
       }
-      return learnedPositions(weights.positionEmbedding, x, given?.at);
+      return learnedPositions(weights.positionEmbedding, x, given);
     case 'sinusoidal':
       return sinusoidalPositions(x, given);
     case 'rotary':
