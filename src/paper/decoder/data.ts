@@ -23,7 +23,7 @@ import {
 import { takeRows } from '../../training/index.js';
 import { alpacaPrompt, simpleInstruction } from './instructions.js';
 import { BOUNDARY, type HostBatch, IGNORED } from './model.js';
-import { wordProblem } from './problems.js';
+import { answerInWords, wordProblem } from './problems.js';
 
 export type TaskName =
   | 'names'
@@ -214,7 +214,7 @@ export async function loadTask(
       return exampleTask(tokenizer, problems(size.count, name === 'one-step' ? 1 : 2), {
         held: size.held,
         longest: 256,
-        answerOf: finalAnswer,
+        answerOf: answerInWords,
       });
     case 'gsm8k': {
       const rows =

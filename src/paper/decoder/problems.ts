@@ -1,7 +1,9 @@
 /**
  * Word problems in the style of GSM8K, small enough for a model of 260,000 parameters: one or two steps
  * of addition and subtraction with small numbers, about the children and things of TinyStories. Answers
- * have GSM8K's form, notes of each step and the result after `####`.
+ * go step by step to a last number, as GSM8K's do, but in words: the signs of its notes (`<<3+5=8>>`,
+ * `####`) are no tokens that stories260K has ever seen, and adapters leave the embedding as it is, so
+ * that LoRA cannot learn to write them.
  */
 import { foldIn, hostBits, type Key } from '../../autodiff/index.js';
 import type { WordProblem } from '../../data/index.js';
@@ -39,6 +41,9 @@ const loss = (amount: number): Step => ({
 const stepFrom = (held: number, draw: Draw): Step =>
   held > 9 || (held > 1 && draw(2) === 0) ? loss(1 + draw(Math.min(held, 9))) : gift(1 + draw(9));
 
+/** The number behind "The answer is"; the empty text where there is none. */
+export const answerInWords = (text: string): string => /The answer is (\d+)/.exec(text)?.[1] ?? '';
+
 /** Problem number `n` of a key, with one or two steps. */
 export function wordProblem(random: Key, n: number, steps: 1 | 2): WordProblem {
   const draw = draws(random, n);
@@ -51,11 +56,11 @@ export function wordProblem(random: Key, n: number, steps: 1 | 2): WordProblem {
     const { text, sign, amount } = stepFrom(held, draw);
     texts.push(text(others[draw(7)] as string));
     const left = sign === '+' ? held + amount : held - amount;
-    notes.push(`${held}${sign}${amount}=<<${held}${sign}${amount}=${left}>>${left}`);
+    notes.push(`${held} ${sign === '+' ? 'and' : 'less'} ${amount} is ${left}.`);
     held = left;
   }
   return {
     question: `${texts.join(' ')} How many ${thing} are there now?`,
-    answer: `${notes.join(' ')} #### ${held}`,
+    answer: `${notes.join(' ')} The answer is ${held}.`,
   };
 }

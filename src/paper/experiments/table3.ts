@@ -22,7 +22,7 @@ export const table3: Experiment<DecoderPremises> = {
   departures: [
     ...DEPARTURES,
     'Chat (MT-Bench) and code (HumanEval) are beyond such a model. Instead: text unlike what it was trained on (names, Shakespeare, inaugural addresses), by its held-out loss.',
-    'Mathematics: GSM8K itself is one row (problems of at most 256 tokens, all from the training file), for comparison. Besides, word problems in its style are generated: one or two steps of addition and subtraction with results from 0 to 18, answers with GSM8K’s notes and `####`. No problem of the test is among the training examples.',
+    'Mathematics: GSM8K itself is one row (problems of at most 256 tokens, all from the training file), for comparison. Besides, word problems in its style are generated: one or two steps of addition and subtraction with results from 0 to 18, answers step by step, but in words: the signs of GSM8K’s notes are no tokens that the model was trained on, and adapters leave the embedding as it is (full fine-tuning does not). No problem of the test is among the training examples.',
   ],
   data: [...new Set([FOLDER, ...[...TEXTS, ...PROBLEMS].flatMap((task) => FOLDERS[task])])],
   cells: (surroundings) =>
