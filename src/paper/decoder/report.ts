@@ -1,5 +1,6 @@
 /** What the reports of Tables 3 and 4 have alike. */
 import type { Table } from '../../report/index.js';
+import { settingsText } from '../cells.js';
 import type { CellResult } from '../experiment.js';
 import {
   differencesTable,
@@ -9,7 +10,6 @@ import {
   resultsTable,
   valuesOf,
 } from '../tables.js';
-import { settingsText } from '../text/texts.js';
 import { METHODS, settingsOf } from './cells.js';
 import type { TaskName } from './data.js';
 

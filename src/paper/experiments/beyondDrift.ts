@@ -1,11 +1,13 @@
 /** Beyond the paper: what it costs that the released code adds and subtracts its noise in bfloat16. */
+
 import { foldIn, key, orThrow } from '../../autodiff/index.js';
 import { lora } from '../../flatlora/index.js';
 import { shuffledBatches, takeRows } from '../../training/index.js';
+import { seedsOf } from '../cells.js';
 import type { Cell, Experiment, Measures, RunContext } from '../experiment.js';
 import { fineTune } from '../fineTune.js';
 import { differencesTable, measuresTable } from '../tables.js';
-import { methodSettings, seedsOf, visionCell } from '../vision/cells.js';
+import { methodSettings, visionCell } from '../vision/cells.js';
 import { TASK_FOLDERS, type TaskName, trainingImages } from '../vision/data.js';
 import {
   displacedBy,

@@ -1,8 +1,9 @@
 /** Beyond the paper: where the noise helps. Fewer or more images, wrong labels, more steps. */
+import { type Changes, seedsOf } from '../cells.js';
 import { differencePoint, lines } from '../charts.js';
 import type { Experiment } from '../experiment.js';
 import { difference, differencesTable, type Line, resultsTable, select } from '../tables.js';
-import { type Changes, seedsOf, visionCell } from '../vision/cells.js';
+import { visionCell } from '../vision/cells.js';
 import { TASK_FOLDERS } from '../vision/data.js';
 import { prepareVision, runCell, type VisionPremises } from '../vision/run.js';
 import { ACCURACY, SAME_SET_UP } from '../vision/texts.js';

@@ -1,8 +1,9 @@
 /** Beyond the paper: Flat-LoRA beside later rivals, at equal steps and at equal time. */
+import { seedsOf, someTasks } from '../cells.js';
 import type { Experiment } from '../experiment.js';
 import { hasMethod, methodLabel } from '../methods.js';
 import { differencesTable, type Line, resultsTable, type Where } from '../tables.js';
-import { seedsOf, someTasks, visionCell } from '../vision/cells.js';
+import { visionCell } from '../vision/cells.js';
 import { TASK_FOLDERS, type TaskName } from '../vision/data.js';
 import { prepareVision, runCell, type VisionPremises } from '../vision/run.js';
 import { ACCURACY, SAME_SET_UP, taskLines } from '../vision/texts.js';

@@ -2,6 +2,7 @@
  * Figure 1: a minimum that is flat in the space of LoRA's factors may be sharp in the full space. The
  * paper's figure is a sketch; here both spaces are measured.
  */
+
 import path from 'node:path';
 import { range } from '../../autodiff/index.js';
 import { interpolate } from '../../flatlora/index.js';
@@ -13,10 +14,11 @@ import {
   riseLines,
   spectrumLines,
 } from '../../report/parts.js';
+import { seedsOf } from '../cells.js';
 import { lines } from '../charts.js';
 import type { Cell, CellResult, Experiment, Figure } from '../experiment.js';
 import { differencesTable, measuresTable, select, type Where } from '../tables.js';
-import { seedsOf, visionCell } from '../vision/cells.js';
+import { visionCell } from '../vision/cells.js';
 import { TASK_FOLDERS } from '../vision/data.js';
 import { COMPARED_RADIUS, measureFlatness, RADII, REACH, type Space } from '../vision/flatness.js';
 import { taskLoss } from '../vision/model.js';

@@ -1,8 +1,9 @@
 /** Figure 4: accuracy on test images that were corrupted, severities 1 to 5. */
+import { seedsOf, someTasks } from '../cells.js';
 import { differencePoint, lines, plainPoints, pointsOver } from '../charts.js';
 import type { Experiment } from '../experiment.js';
 import { difference, differencesTable, type Line, resultsTable } from '../tables.js';
-import { seedsOf, someTasks, visionCell } from '../vision/cells.js';
+import { visionCell } from '../vision/cells.js';
 import { corrupted, TASK_FOLDERS, TASK_LABELS, type TaskName } from '../vision/data.js';
 import {
   evaluateOn,

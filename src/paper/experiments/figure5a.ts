@@ -1,10 +1,11 @@
 /** Figure 5a: ranks 1, 4, 16 and 64 at α = 16, MRPC. */
+import { seedsOf } from '../cells.js';
 import { differencePoint, lines, pointsOver } from '../charts.js';
 import type { Experiment } from '../experiment.js';
 import { difference, differencesTable, type Line, resultsTable } from '../tables.js';
 import { textCell } from '../text/cells.js';
 import { prepareText, runCell, type TextPremises } from '../text/run.js';
-import { ACCURACY, foldersOf, SAME_SET_UP, seedsOf } from '../text/texts.js';
+import { ACCURACY, foldersOf, SAME_SET_UP } from '../text/texts.js';
 
 const RANKS = [1, 4, 16, 64];
 const FEW = [1, 4];

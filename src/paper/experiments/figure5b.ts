@@ -1,8 +1,9 @@
 /** Figure 5b: ranks 1, 4, 16 and 64 at α = 16. */
+import { seedsOf } from '../cells.js';
 import { differencePoint, lines, pointsOver } from '../charts.js';
 import type { Experiment } from '../experiment.js';
 import { difference, differencesTable, type Line, resultsTable } from '../tables.js';
-import { seedsOf, visionCell } from '../vision/cells.js';
+import { visionCell } from '../vision/cells.js';
 import { TASK_FOLDERS } from '../vision/data.js';
 import { prepareVision, runCell, type VisionPremises } from '../vision/run.js';
 import { ACCURACY, SAME_SET_UP } from '../vision/texts.js';

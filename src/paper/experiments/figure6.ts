@@ -1,4 +1,5 @@
 /** Figure 6: the loss around the merged weights, along two random filter-normalised directions. */
+
 import { key, range } from '../../autodiff/index.js';
 import {
   filterNormalisedDirection,
@@ -10,9 +11,10 @@ import { programRunner } from '../../kernels/index.js';
 import type { Landscape } from '../../report/index.js';
 import { heatMap, heightScale, surfaceChart } from '../../report/parts.js';
 import { takeRows } from '../../training/index.js';
+import { seedsOf } from '../cells.js';
 import type { Cell, CellResult, Experiment, Figure } from '../experiment.js';
 import { differencesTable, measuresTable, type Where } from '../tables.js';
-import { seedsOf, visionCell } from '../vision/cells.js';
+import { visionCell } from '../vision/cells.js';
 import { TASK_FOLDERS } from '../vision/data.js';
 import { taskLoss } from '../vision/model.js';
 import { prepareVision, trainCell, type VisionPremises } from '../vision/run.js';

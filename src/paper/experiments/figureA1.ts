@@ -1,10 +1,12 @@
 /** Figure A1: training loss, test loss and their gap over the course of training. */
+
 import { orThrow } from '../../autodiff/index.js';
 import { evaluator } from '../../training/index.js';
+import { seedsOf } from '../cells.js';
 import { curvesOver, lines } from '../charts.js';
 import type { Experiment } from '../experiment.js';
 import { differencesTable, measuresTable } from '../tables.js';
-import { seedsOf, visionCell } from '../vision/cells.js';
+import { visionCell } from '../vision/cells.js';
 import { TASK_FOLDERS } from '../vision/data.js';
 import { scores } from '../vision/model.js';
 import { measureCell, prepareVision, trainCell, type VisionPremises } from '../vision/run.js';

@@ -1,5 +1,7 @@
 /** Figures A1c and A1d: losses and their gap over the course of training, MRPC. */
+
 import { orThrow } from '../../autodiff/index.js';
+import { seedsOf } from '../cells.js';
 import { curvesOver, lines } from '../charts.js';
 import type { Experiment } from '../experiment.js';
 import { differencesTable, measuresTable } from '../tables.js';
@@ -13,7 +15,7 @@ import {
   type TextPremises,
   trainCell,
 } from '../text/run.js';
-import { foldersOf, SAME_SET_UP, seedsOf } from '../text/texts.js';
+import { foldersOf, SAME_SET_UP } from '../text/texts.js';
 
 const TASK = 'mrpc';
 const METHODS = [

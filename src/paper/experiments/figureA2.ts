@@ -1,11 +1,13 @@
 /** Figure A2: how much of LoRA-SAM's perturbation lies where A alone reaches. */
+
 import { evaluationContext, treeLeaves } from '../../autodiff/index.js';
 import { adapt, loraSamShare } from '../../flatlora/index.js';
 import { compile } from '../../kernels/index.js';
+import { seedsOf } from '../cells.js';
 import { curvesOver, lines } from '../charts.js';
 import type { Experiment } from '../experiment.js';
 import { measuresTable } from '../tables.js';
-import { seedsOf, visionCell } from '../vision/cells.js';
+import { visionCell } from '../vision/cells.js';
 import { TASK_FOLDERS } from '../vision/data.js';
 import { taskLoss } from '../vision/model.js';
 import { prepareVision, trainCell, type VisionPremises } from '../vision/run.js';

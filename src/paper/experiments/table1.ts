@@ -1,20 +1,12 @@
 /** Table 1: full fine-tuning, LoRA and Flat-LoRA at ranks 8 and 16, text to text. */
+import { seedsOf, settingsText, someTasks } from '../cells.js';
 import type { Experiment } from '../experiment.js';
 import { differencesTable, resultsTable, type Where } from '../tables.js';
 import { settingsOf, textCell } from '../text/cells.js';
 import { TASK_NAMES } from '../text/data.js';
 import { prepareText, runCell, type TextPremises } from '../text/run.js';
 import { textSearch } from '../text/search.js';
-import {
-  ACCURACY,
-  COLA_LINES,
-  DEPARTURES,
-  foldersOf,
-  seedsOf,
-  settingsText,
-  someTasks,
-  taskLines,
-} from '../text/texts.js';
+import { ACCURACY, COLA_LINES, DEPARTURES, foldersOf, taskLines } from '../text/texts.js';
 
 const COLUMNS = [
   { label: 'Full fine-tuning', where: { method: 'full' } },

@@ -1,7 +1,8 @@
 /** Table 2: LoRA and Flat-LoRA at ranks 8 and 16 and full fine-tuning, five vision tasks. */
+import { seedsOf, settingsText, someTasks } from '../cells.js';
 import type { Experiment } from '../experiment.js';
 import { differencesTable, resultsTable, type Where } from '../tables.js';
-import { seedsOf, settingsOf, settingsText, someTasks, visionCell } from '../vision/cells.js';
+import { settingsOf, visionCell } from '../vision/cells.js';
 import { TASKS } from '../vision/data.js';
 import { prepareVision, runCell, type VisionPremises } from '../vision/run.js';
 import { visionSearch } from '../vision/search.js';

@@ -1,11 +1,11 @@
 /** Table 3: a pre-trained Llama adapted to new text and to word problems. */
+import { seedsOf } from '../cells.js';
 import { decoderCell, decoderSearch, METHODS } from '../decoder/cells.js';
 import { FOLDERS, type TaskName } from '../decoder/data.js';
 import { FOLDER } from '../decoder/model.js';
 import { DEPARTURES, scoreTables, settingsParagraph } from '../decoder/report.js';
 import { type DecoderPremises, prepareDecoder, runCell } from '../decoder/run.js';
 import type { Experiment } from '../experiment.js';
-import { seedsOf } from '../text/texts.js';
 
 const TEXTS: readonly TaskName[] = ['names', 'shakespeare', 'speeches'];
 const PROBLEMS: readonly TaskName[] = ['one-step', 'two-step', 'gsm8k'];

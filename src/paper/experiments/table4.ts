@@ -1,11 +1,11 @@
 /** Table 4: following instructions in Alpaca's format. */
+import { seedsOf } from '../cells.js';
 import { decoderCell, METHODS } from '../decoder/cells.js';
 import { FOLDERS, type TaskName } from '../decoder/data.js';
 import { FOLDER } from '../decoder/model.js';
 import { DEPARTURES, scoreTables, settingsParagraph } from '../decoder/report.js';
 import { type DecoderPremises, prepareDecoder, runCell } from '../decoder/run.js';
 import type { Experiment } from '../experiment.js';
-import { seedsOf } from '../text/texts.js';
 
 const TASKS: readonly TaskName[] = ['simple', 'alpaca'];
 

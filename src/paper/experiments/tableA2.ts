@@ -1,8 +1,9 @@
 /** Table A2: how strong the noise should be. */
+import { seedsOf } from '../cells.js';
 import { lines, plainPoints, pointsOver } from '../charts.js';
 import type { Experiment } from '../experiment.js';
 import { differencesTable, measuresTable } from '../tables.js';
-import { seedsOf, visionCell } from '../vision/cells.js';
+import { visionCell } from '../vision/cells.js';
 import { TASK_FOLDERS } from '../vision/data.js';
 import { prepareVision, runCell, type VisionPremises } from '../vision/run.js';
 import { ACCURACY, SAME_SET_UP } from '../vision/texts.js';

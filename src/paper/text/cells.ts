@@ -1,7 +1,8 @@
 /** Cells of the text experiments: what is the same for all of them, and each method's settings. */
+import { type Changes, methodSettingsOf, settingsFrom } from '../cells.js';
 import type { Cell, Surroundings } from '../experiment.js';
 import type { MethodSettings } from '../methods.js';
-import { foundSettings, type Settings } from '../search.js';
+import type { Settings } from '../search.js';
 import type { TaskName } from './data.js';
 import { TARGET_MODULES } from './model.js';
 
@@ -21,25 +22,12 @@ const OWN_START: Readonly<Record<string, Settings>> = {
   sam: { rho: 0.05 },
 };
 
-const FLAT = 'flat-';
-
-/**
- * A method's settings: what the search found, else the ones to start from. A `flat-` version has the
- * settings of the method itself and the σ of `flat-lora`, so that nothing but the noise differs.
- */
-export function settingsOf(method: string): Settings {
-  const found = foundSettings(SEARCHED);
-  if (method.startsWith(FLAT)) {
-    return {
-      ...settingsOf(method.slice(FLAT.length)),
-      sigma: found['flat-lora']?.sigma ?? SIGMA,
-    };
-  }
-  return { ...START, ...found.lora, ...OWN_START[method], ...found[method] };
-}
-
-/** What a cell may say besides task, method and seed. */
-export type Changes = Readonly<Record<string, string | number>>;
+export const settingsOf = settingsFrom({
+  searched: SEARCHED,
+  start: START,
+  sigma: SIGMA,
+  others: OWN_START,
+});
 
 /** A cell: the settings of the method, changed where asked. */
 export const textCell = (
@@ -62,19 +50,5 @@ export const textCell = (
 /** Settings of a cell that are no settings of its method. */
 const OF_THE_RUN = ['task', 'method', 'seed', 'steps', 'examples', 'batchSize', 'trial', 'way'];
 
-/** The method's settings in a cell; those that only one method knows become its options. */
-export function methodSettings(cell: Cell): MethodSettings {
-  const { learningRate, rank, alpha, sigma, rho, on, ...others } = Object.fromEntries(
-    Object.entries(cell).filter(([name]) => !OF_THE_RUN.includes(name)),
-  ) as Record<string, number> & { on?: MethodSettings['on'] };
-  return {
-    learningRate: learningRate as number,
-    targetModules: TARGET_MODULES,
-    ...(rank !== undefined && { rank }),
-    ...(alpha !== undefined && { alpha }),
-    ...(sigma !== undefined && { sigma }),
-    ...(rho !== undefined && { rho }),
-    ...(on !== undefined && { on }),
-    options: others,
-  };
-}
+export const methodSettings = (cell: Cell): MethodSettings =>
+  methodSettingsOf(cell, TARGET_MODULES, OF_THE_RUN);

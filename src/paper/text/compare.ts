@@ -1,4 +1,5 @@
 /** Experiments that compare methods on a few text tasks: Tables 5, 6 and A4. */
+import { type Changes, seedsOf, someTasks } from '../cells.js';
 import type { Cell, CellResult, Experiment, Section, Surroundings } from '../experiment.js';
 import { hasMethod } from '../methods.js';
 import {
@@ -10,19 +11,10 @@ import {
   type Shown,
   type Where,
 } from '../tables.js';
-import { type Changes, settingsOf, textCell } from './cells.js';
+import { settingsOf, textCell } from './cells.js';
 import type { TaskName } from './data.js';
 import { prepareText, runCell, type TextPremises } from './run.js';
-import {
-  ACCURACY,
-  COLA_LINES,
-  foldersOf,
-  SAME_SET_UP,
-  seedsOf,
-  settingsRows,
-  someTasks,
-  taskLines,
-} from './texts.js';
+import { ACCURACY, COLA_LINES, foldersOf, SAME_SET_UP, settingsRows, taskLines } from './texts.js';
 
 /** A way to fine-tune: a method, with settings of its own where two ways are of one method. */
 export interface Way {

@@ -1,6 +1,7 @@
 /** What the reports of all text experiments say alike. */
 import { textFolder } from '../../data/index.js';
-import type { CellResult, Surroundings } from '../experiment.js';
+import { settingsText } from '../cells.js';
+import type { CellResult } from '../experiment.js';
 import type { Settings } from '../search.js';
 import { type Line, type Shown, valuesOf } from '../tables.js';
 import { TASK_NAMES, type TaskName } from './data.js';
@@ -41,27 +42,6 @@ export const COLA_LINES: readonly Line[] = [
   { label: 'CoLA out of domain, Matthews', where: { task: 'cola' }, measure: 'otherMatthews' },
 ];
 
-const NAMES: Readonly<Record<string, string>> = {
-  learningRate: 'learning rate',
-  alpha: 'α',
-  sigma: 'σ',
-  rho: 'ρ',
-};
-
-/** "learning rate 0.01, rank 8, α 16". */
-export const settingsText = (settings: Readonly<Record<string, number | string>>): string =>
-  Object.entries(settings)
-    .map(([name, value]) => `${NAMES[name] ?? name} ${value}`)
-    .join(', ');
-
 export const settingsRows = (
   of: readonly { readonly label: string; readonly settings: Settings }[],
 ) => of.map(({ label, settings }) => [label, settingsText(settings)]);
-
-/** 0, 1, …: the seeds. */
-export const seedsOf = ({ seeds }: Surroundings): readonly number[] =>
-  Array.from({ length: seeds }, (_, i) => i);
-
-/** The tasks, or in the quick form the first of them. */
-export const someTasks = <T>(tasks: readonly T[], { quick }: Surroundings): readonly T[] =>
-  quick ? tasks.slice(0, 1) : tasks;

@@ -1,7 +1,8 @@
 /** Cells of the vision experiments: what is the same for all of them, and each method's settings. */
+import { type Changes, methodSettingsOf, settingsFrom, wasSearched } from '../cells.js';
 import type { Cell, Surroundings } from '../experiment.js';
 import type { MethodSettings } from '../methods.js';
-import { foundSettings, type Settings } from '../search.js';
+import type { Settings } from '../search.js';
 import type { TaskName } from './data.js';
 import { TARGET_MODULES } from './model.js';
 
@@ -21,42 +22,15 @@ const OTHER_STARTS: Readonly<Record<string, Settings>> = {
   adalora: { learningRate: 2e-2 },
 };
 
-const FLAT = 'flat-';
+export const settingsOf = settingsFrom({
+  searched: SEARCHED,
+  start: START,
+  sigma: SIGMA,
+  others: OTHER_STARTS,
+});
 
-/**
- * A method's settings: what the search found, else the ones to start from. A `flat-` version has the
- * settings of the method itself and the σ of `flat-lora`, so that nothing but the noise differs.
- */
-export function settingsOf(method: string): Settings {
-  const found = foundSettings(SEARCHED);
-  if (method.startsWith(FLAT)) {
-    return {
-      ...settingsOf(method.slice(FLAT.length)),
-      sigma: found['flat-lora']?.sigma ?? SIGMA,
-    };
-  }
-  return { ...START, ...found.lora, ...OTHER_STARTS[method], ...found[method] };
-}
-
-const NAMES: Readonly<Record<string, string>> = {
-  learningRate: 'learning rate',
-  alpha: 'α',
-  sigma: 'σ',
-  rho: 'ρ',
-};
-
-/** "learning rate 0.01, rank 8, α 16". */
-export const settingsText = (settings: Changes): string =>
-  Object.entries(settings)
-    .map(([name, value]) => `${NAMES[name] ?? name} ${value}`)
-    .join(', ');
-
-/** Whether the search has tried settings for a method; those of a flat version are the method's own. */
-export const isSearched = (method: string): boolean =>
-  foundSettings(SEARCHED)[method.replace(FLAT, '')] !== undefined;
-
-/** What a cell may say besides task, method and seed. */
-export type Changes = Readonly<Record<string, string | number>>;
+/** See `wasSearched`. */
+export const isSearched = (method: string): boolean => wasSearched(SEARCHED, method);
 
 /** A cell: the settings of the method, changed where asked. */
 export const visionCell = (
@@ -89,32 +63,5 @@ const OF_THE_RUN = [
   'way',
 ];
 
-/** Before settings that only one method knows: `option.gamma`. */
-const OPTION = 'option.';
-
-/** The method's settings in a cell; those that only one method knows become its options. */
-export function methodSettings(cell: Cell): MethodSettings {
-  const { learningRate, rank, alpha, sigma, rho, on, ...others } = Object.fromEntries(
-    Object.entries(cell).filter(([name]) => !OF_THE_RUN.includes(name)),
-  ) as Record<string, number> & { on?: MethodSettings['on'] };
-  return {
-    learningRate: learningRate as number,
-    targetModules: TARGET_MODULES,
-    ...(rank !== undefined && { rank }),
-    ...(alpha !== undefined && { alpha }),
-    ...(sigma !== undefined && { sigma }),
-    ...(rho !== undefined && { rho }),
-    ...(on !== undefined && { on }),
-    options: Object.fromEntries(
-      Object.entries(others).map(([name, value]) => [name.replace(OPTION, ''), value]),
-    ),
-  };
-}
-
-/** The tasks, or in the quick form the first of them. */
-export const someTasks = <T>(tasks: readonly T[], { quick }: Surroundings): readonly T[] =>
-  quick ? tasks.slice(0, 1) : tasks;
-
-/** 0, 1, …: the seeds. */
-export const seedsOf = ({ seeds }: Surroundings): readonly number[] =>
-  Array.from({ length: seeds }, (_, i) => i);
+export const methodSettings = (cell: Cell): MethodSettings =>
+  methodSettingsOf(cell, TARGET_MODULES, OF_THE_RUN);

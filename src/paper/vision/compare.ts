@@ -1,4 +1,5 @@
 /** Experiments that compare methods on a few tasks: Tables 5, 6 and A4 in their vision form. */
+import { type Changes, seedsOf, settingsText, someTasks } from '../cells.js';
 import type { Cell, CellResult, Experiment, Section, Surroundings } from '../experiment.js';
 import { hasMethod } from '../methods.js';
 import {
@@ -9,15 +10,7 @@ import {
   resultsTable,
   type Where,
 } from '../tables.js';
-import {
-  type Changes,
-  isSearched,
-  seedsOf,
-  settingsOf,
-  settingsText,
-  someTasks,
-  visionCell,
-} from './cells.js';
+import { isSearched, settingsOf, visionCell } from './cells.js';
 import { TASK_FOLDERS, type TaskName } from './data.js';
 import { prepareVision, runCell, type VisionPremises } from './run.js';
 import { ACCURACY, SAME_SET_UP, taskLines } from './texts.js';

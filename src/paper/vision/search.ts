@@ -2,17 +2,10 @@
  * The search for the settings of the vision experiments: four trials for every method, on the
  * validation images of two tasks, with seeds that no experiment uses.
  */
-import type { Cell, Search, Surroundings } from '../experiment.js';
-import { hasMethod } from '../methods.js';
+import { each, rates, trialSearch } from '../cells.js';
 import type { Settings } from '../search.js';
 import { settingsOf, visionCell } from './cells.js';
 import type { TaskName } from './data.js';
-
-const rates = (...values: readonly number[]): readonly Settings[] =>
-  values.map((learningRate) => ({ learningRate }));
-
-const each = (name: string, ...values: readonly number[]): readonly Settings[] =>
-  values.map((value) => ({ [name]: value }));
 
 /** Learning rates for methods that train factors; those of whole weights are ten times smaller. */
 const FACTORS = rates(2e-3, 5e-3, 1e-2, 1.5e-2);
@@ -47,35 +40,5 @@ const TRIALS: Readonly<Record<string, readonly Settings[]>> = {
 };
 
 const TASKS: readonly TaskName[] = ['fashion-mnist', 'semeion'];
-const SEEDS = [100, 101];
 
-/** A trial in full: LoRA's learning rate where the trial names none. */
-const inFull = (tried: Settings): Settings => ({
-  learningRate: settingsOf('lora').learningRate as number,
-  ...tried,
-});
-
-const cells = (surroundings: Surroundings): readonly Cell[] =>
-  Object.entries(TRIALS)
-    .filter(([method]) => hasMethod(method))
-    .flatMap(([method, trials]) =>
-      trials.flatMap((tried, trial) =>
-        (surroundings.quick ? TASKS.slice(0, 1) : TASKS).flatMap((task) =>
-          SEEDS.map((seed) =>
-            visionCell(surroundings, task, method, seed, { ...inFull(tried), trial }),
-          ),
-        ),
-      ),
-    );
-
-export const visionSearch: Search = {
-  cells,
-  trial: (cell) => {
-    const names = Object.keys(inFull(TRIALS[cell.method as string]?.[0] ?? {}));
-    return {
-      method: cell.method as string,
-      settings: Object.fromEntries(names.map((name) => [name, cell[name] as number])),
-    };
-  },
-  score: 'validation',
-};
+export const visionSearch = trialSearch(TRIALS, TASKS, settingsOf, visionCell);
