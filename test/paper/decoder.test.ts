@@ -7,13 +7,7 @@ import { evaluate, referenceBackend, wasmBackend } from '../../src/kernels/index
 import { decoderCell, settingsOf } from '../../src/paper/decoder/cells.js';
 import { encodeExample, loadTask, trainingExamples } from '../../src/paper/decoder/data.js';
 import { alpacaPrompt, simpleInstruction } from '../../src/paper/decoder/instructions.js';
-import {
-  BOUNDARY,
-  decoderLoss,
-  IGNORED,
-  tokenLosses,
-  toyDecoder,
-} from '../../src/paper/decoder/model.js';
+import { decoderLoss, IGNORED, tokenLosses, toyDecoder } from '../../src/paper/decoder/model.js';
 import { answerInWords, wordProblem } from '../../src/paper/decoder/problems.js';
 import { exactMatch, prepareDecoder, runCell } from '../../src/paper/decoder/run.js';
 import { table3 } from '../../src/paper/experiments/table3.js';
@@ -89,7 +83,7 @@ test('the loss asks for the response and the boundary behind it, nothing else', 
     expect(first).toBe(prompt.length - 1);
     expect(ids.slice(0, prompt.length)).toEqual([...prompt]);
     const wanted = asked.filter((id) => id !== IGNORED);
-    expect(wanted).toEqual([...tokenizer.encode(response), BOUNDARY]);
+    expect(wanted).toEqual([...tokenizer.encode(response), tokenizer.boundary]);
     // Each target is the token after it.
     expect(ids.slice(first + 1, first + wanted.length)).toEqual(wanted.slice(0, -1));
   }
@@ -121,8 +115,8 @@ test('the loss asks for the response and the boundary behind it, nothing else', 
 
 test('an example: boundary, prompt, response, boundary', () => {
   const { ids, from } = encodeExample(tokenizer, { prompt: 'a', response: 'b' });
-  expect(ids[0]).toBe(BOUNDARY);
-  expect(ids.at(-1)).toBe(BOUNDARY);
+  expect(ids[0]).toBe(tokenizer.boundary);
+  expect(ids.at(-1)).toBe(tokenizer.boundary);
   expect(tokenizer.decode(ids.slice(from))).toBe('b');
 });
 

@@ -11,7 +11,6 @@ import {
   key,
   range,
 } from '../../autodiff/index.js';
-import type { Llama2cTokenizer } from '../../checkpoints/index.js';
 import {
   type DataError,
   finalAnswer,
@@ -22,7 +21,7 @@ import {
 } from '../../data/index.js';
 import { takeRows } from '../../training/index.js';
 import { alpacaPrompt, simpleInstruction } from './instructions.js';
-import { BOUNDARY, type HostBatch, IGNORED } from './model.js';
+import { type Codec, type HostBatch, IGNORED } from './model.js';
 import { answerInWords, wordProblem } from './problems.js';
 
 export type TaskName =
@@ -79,9 +78,12 @@ function batchOf(
 }
 
 /** A prompt and its response as ids; only the response, with the boundary behind it, is asked for. */
-export function encodeExample(tokenizer: Llama2cTokenizer, { prompt, response }: Example) {
-  const before = [BOUNDARY, ...tokenizer.encode(prompt)];
-  return { ids: [...before, ...tokenizer.encode(response), BOUNDARY], from: before.length };
+export function encodeExample(tokenizer: Codec, { prompt, response }: Example) {
+  const before = [tokenizer.boundary, ...tokenizer.encode(prompt)];
+  return {
+    ids: [...before, ...tokenizer.encode(response), tokenizer.boundary],
+    from: before.length,
+  };
 }
 
 const rowsOf = (batch: HostBatch, start: number, end: number): HostBatch =>
@@ -94,12 +96,12 @@ const rowsOf = (batch: HostBatch, start: number, end: number): HostBatch =>
  * Text in windows: the first part is for training, the next for validation, the last for the test, so
  * that no window of one is beside many of another.
  */
-function textTask(tokenizer: Llama2cTokenizer, text: string): TaskData {
+function textTask(tokenizer: Codec, text: string): TaskData {
   const ids = tokenizer.encode(text);
   const count = Math.floor(ids.length / WINDOW);
   const windows = batchOf(
     range(count).map((i) => ({
-      ids: [BOUNDARY, ...ids.slice(i * WINDOW, (i + 1) * WINDOW)],
+      ids: [tokenizer.boundary, ...ids.slice(i * WINDOW, (i + 1) * WINDOW)],
       from: 1,
     })),
   );
@@ -115,7 +117,7 @@ function textTask(tokenizer: Llama2cTokenizer, text: string): TaskData {
 
 /** Examples, of which the first are held out; those longer than `longest` tokens are left out. */
 function exampleTask(
-  tokenizer: Llama2cTokenizer,
+  tokenizer: Codec,
   examples: readonly Example[],
   {
     held,
@@ -190,7 +192,7 @@ async function parsedFile<A>(dataDir: string, name: string, parse: Parse<A>) {
 /** A task; without a directory, generated text in the place of files. */
 export async function loadTask(
   name: TaskName,
-  tokenizer: Llama2cTokenizer,
+  tokenizer: Codec,
   dataDir: string | undefined,
 ): Promise<TaskData> {
   const size = dataDir === undefined ? { held: 6, count: 60 } : { held: 200, count: 4000 };

@@ -1,7 +1,7 @@
 /**
- * The decoder that is adapted: stories260K, a real pre-trained Llama of 260,000 parameters (Karpathy's
- * tinyllamas, trained on TinyStories of Eldan and Li 2023), or for the quick form a tiny untrained one
- * that reads bytes.
+ * The decoders that are adapted: stories260K, a real pre-trained Llama of 260,000 parameters (Karpathy's
+ * tinyllamas, trained on TinyStories of Eldan and Li 2023); one that this library pre-trained
+ * (`pretrain.ts`); and for the quick form a tiny untrained one that reads bytes.
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -16,12 +16,7 @@ import {
   select,
   type Value,
 } from '../../autodiff/index.js';
-import {
-  LLAMA2C_BEGIN,
-  type Llama2cTokenizer,
-  readLlama2c,
-  readLlama2cTokenizer,
-} from '../../checkpoints/index.js';
+import { LLAMA2C_BEGIN, readLlama2c, readLlama2cTokenizer } from '../../checkpoints/index.js';
 import {
   type CausalDecoderConfig,
   type CausalDecoderWeights,
@@ -33,18 +28,23 @@ import {
 /** Every linear layer of the blocks, as in the paper. */
 export const TARGET_MODULES = ['query', 'key', 'value', 'out', 'fc1', 'fc2', 'gate'] as const;
 
-/**
- * What stands before and behind every text. TinyStories was joined with this token alone, so a model
- * trained on it ends a text by beginning another.
- */
-export const BOUNDARY = LLAMA2C_BEGIN;
-
 export type Weights<V = Value> = CausalDecoderWeights<V>;
+
+/** Text to tokens and back; `encode` adds no special tokens. */
+export interface Codec {
+  readonly encode: (text: string) => readonly number[];
+  readonly decode: (ids: ArrayLike<number>) => string;
+  /**
+   * What stands before and behind every text. Both models were trained on texts joined with this token
+   * alone, so they end a text by beginning another.
+   */
+  readonly boundary: number;
+}
 
 export interface Decoder {
   readonly config: CausalDecoderConfig;
   readonly weights: Weights<HostArray>;
-  readonly tokenizer: Llama2cTokenizer;
+  readonly tokenizer: Codec;
 }
 
 /** The folder of the data directory. */
@@ -53,21 +53,31 @@ export const FOLDER = 'stories260k';
 export async function loadStories(dataDir: string): Promise<Decoder> {
   const file = async (name: string) =>
     new Uint8Array(await readFile(path.join(dataDir, FOLDER, name)));
-  const tokenizer = orThrow(readLlama2cTokenizer(await file('tok512.bin'), 'tok512.bin'));
-  return { ...orThrow(readLlama2c(await file('stories260K.bin'), 'stories260K.bin')), tokenizer };
+  const { encode, decode } = orThrow(readLlama2cTokenizer(await file('tok512.bin'), 'tok512.bin'));
+  return {
+    ...orThrow(readLlama2c(await file('stories260K.bin'), 'stories260K.bin')),
+    tokenizer: {
+      encode,
+      decode: (ids) => decode(Array.from(ids)),
+      boundary: LLAMA2C_BEGIN,
+    },
+  };
 }
 
 const FIRST_BYTE = 3;
 
 /** Bytes as tokens, under the ids that they have in llama2.c's tokenizers. */
-const BYTES: Llama2cTokenizer = {
-  vocabulary: FIRST_BYTE + 256,
+const BYTES: Codec = {
+  boundary: LLAMA2C_BEGIN,
   encode: (text) => [...new TextEncoder().encode(` ${text}`)].map((b) => b + FIRST_BYTE),
-  bytesOf: (id) => (id < FIRST_BYTE ? new Uint8Array(0) : Uint8Array.of(id - FIRST_BYTE)),
   decode: (ids) =>
     new TextDecoder()
       .decode(
-        Uint8Array.from([...ids].filter((id) => id >= FIRST_BYTE).map((id) => id - FIRST_BYTE)),
+        Uint8Array.from(
+          Array.from(ids)
+            .filter((id) => id >= FIRST_BYTE)
+            .map((id) => id - FIRST_BYTE),
+        ),
       )
       .replace(/^ /, ''),
 };
@@ -79,7 +89,7 @@ export function toyDecoder(): Decoder {
     depth: 1,
     heads: 2,
     mlpWidth: 32,
-    vocabulary: BYTES.vocabulary,
+    vocabulary: FIRST_BYTE + 256,
     maxLength: 256,
     activation: 'silu',
     gatedMlp: true,

@@ -8,7 +8,6 @@ import { methodSettings } from './cells.js';
 import { loadTask, type TaskData, type TaskName, trainingExamples } from './data.js';
 import {
   type Batch,
-  BOUNDARY,
   type Decoder,
   decoderLoss,
   type HostBatch,
@@ -74,7 +73,10 @@ export async function exactMatch(
   for (let start = 0; start < questions.length; start += TOGETHER) {
     const asked = questions.slice(start, start + TOGETHER);
     const prompts = asked.map(({ prompt }) => prompt);
-    const texts = await completions(programs, weights, prompts, { maxTokens, stop: [BOUNDARY] });
+    const texts = await completions(programs, weights, prompts, {
+      maxTokens,
+      stop: [tokenizer.boundary],
+    });
     for (const [i, { response }] of asked.entries()) {
       const given = answerOf(tokenizer.decode(texts[i] ?? []));
       if (given !== '' && given === answerOf(response)) right++;

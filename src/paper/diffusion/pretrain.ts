@@ -5,27 +5,17 @@
  *     npm run build && node dist/paper/diffusion/pretrain.js denoiser --data DIR
  *     npm run build && node dist/paper/diffusion/pretrain.js judge --data DIR
  */
-import path from 'node:path';
 import { parseArgs } from 'node:util';
-import {
-  concat,
-  foldIn,
-  type HostArray,
-  key,
-  type Loss,
-  type Value,
-} from '../../autodiff/index.js';
-import { nodeCheckpoints } from '../../checkpoints/node/index.js';
-import { type Backend, wasmBackend } from '../../kernels/index.js';
+import { concat, foldIn, type HostArray, type Loss, type Value } from '../../autodiff/index.js';
+import { saveTree } from '../../main/weights.js';
 import {
   denoisingLoss,
   initDiffusionTransformer,
   initVisionTransformer,
   softmaxCrossEntropy,
 } from '../../models/index.js';
-import { adamW, chain, clipByGlobalNorm, cosineSchedule } from '../../optimisers/index.js';
-import { evaluator, shuffledBatches, takeRows, train } from '../../training/index.js';
-import { abortOnInterrupt, terminalProgress } from '../../training/node/index.js';
+import { evaluator, shuffledBatches, takeRows } from '../../training/index.js';
+import { PRETRAINING_KEY, pretrain } from '../pretraining.js';
 import { digits } from './data.js';
 import { onGrounds } from './grounds.js';
 import {
@@ -41,10 +31,9 @@ import {
   type Weights,
 } from './model.js';
 import { inStyle } from './style.js';
-import { DENOISER_FILE, JUDGE_FILE, save } from './weights.js';
+import { DENOISER_FILE, JUDGE_FILE } from './weights.js';
 
-const SEED = 1;
-const grounds = foldIn(key(SEED), 4);
+const grounds = foldIn(PRETRAINING_KEY, 4);
 
 export const pretrainingLoss: Loss<Weights, Batch> = (weights, { images, labels }, { sampleKey }) =>
   denoisingLoss(
@@ -68,99 +57,63 @@ const judgeScores = (weights: ClassifierWeights, { images, styled, labels }: Pai
   styled: agreement(judged(weights, styled).logits, labels),
 });
 
-interface Options {
-  readonly data: Batch<HostArray>;
-  readonly steps: number;
-  readonly batchSize: number;
-  readonly rate: number;
-  readonly name: string;
-  readonly weightDecay: number;
+/** The batches of 64 images of each step, in an order of their own. */
+function batches(data: Batch<HostArray>): (step: number) => Batch<HostArray> {
+  const count = data.labels.shape[0] as number;
+  const order = shuffledBatches(foldIn(PRETRAINING_KEY, 1), count, 64);
+  return (step) => takeRows(data, order(step));
 }
 
-/** Trains to the end, or says `undefined` when interrupted. */
-async function trained<W>(
-  loss: Loss<never, never>,
-  params: W,
-  batch: (rows: Batch<HostArray>, step: number) => unknown,
-  { data, steps, batchSize, rate, name, weightDecay }: Options,
-  backend: Backend,
-): Promise<W | undefined> {
-  const order = shuffledBatches(foldIn(key(SEED), 1), data.labels.shape[0] as number, batchSize);
-  const { signal } = abortOnInterrupt();
-  const { reason, state } = await train<never, never, W>(
-    {
-      loss,
-      optimiser: chain(
-        clipByGlobalNorm(1),
-        adamW({
-          learningRate: cosineSchedule(rate, { totalSteps: steps, warmUpSteps: 100 }),
-          weightDecay,
-        }),
-      ),
-      params,
-      totalSteps: steps,
-      batch: (step) => batch(takeRows(data, order(step)), step),
-      runKey: foldIn(key(SEED), 2),
-    },
-    backend,
-    {
-      signal,
-      observe: terminalProgress({ label: name }),
-      checkpoints: {
-        store: nodeCheckpoints(path.join('out', 'pretraining', name)),
-        every: 250,
-        configuration: { name, steps, batchSize, rate },
-      },
-    },
-  );
-  return reason === 'interrupted' ? undefined : state.params;
-}
+const SHARED = { rate: 2e-3, warmUpSteps: 100 };
+const SOURCE = 'MNIST at 14×14';
 
 async function makeDenoiser(dataDir: string | undefined, steps: number): Promise<void> {
-  const backend = await wasmBackend({ threads: 1 });
-  const data = await digits('train', dataDir);
-  const weights = await trained(
-    pretrainingLoss as never,
-    initDiffusionTransformer(DENOISER, foldIn(key(SEED), 0)),
-    ({ images, labels }, step) => ({
-      images: onGrounds(images, foldIn(grounds, step)),
-      labels,
-    }),
-    { data, steps, batchSize: 64, rate: 2e-3, name: 'denoiser', weightDecay: 0 },
-    backend,
+  const rows = batches(await digits('train', dataDir));
+  await pretrain(
+    {
+      name: 'denoiser',
+      loss: pretrainingLoss as never,
+      params: initDiffusionTransformer(DENOISER, foldIn(PRETRAINING_KEY, 0)),
+      steps,
+      batch: (step) => {
+        const { images, labels } = rows(step);
+        return { images: onGrounds(images, foldIn(grounds, step)), labels };
+      },
+      ...SHARED,
+      weightDecay: 0,
+    },
+    async (weights) => {
+      await saveTree(DENOISER_FILE, weights, { source: SOURCE, steps: String(steps) });
+      process.stderr.write(`wrote ${DENOISER_FILE}\n`);
+    },
   );
-  await backend.dispose();
-  if (weights === undefined) return;
-  await save(DENOISER_FILE, weights, { source: 'MNIST at 14×14', steps: String(steps) });
-  process.stderr.write(`wrote ${DENOISER_FILE}\n`);
 }
 
 async function makeJudge(dataDir: string | undefined, steps: number): Promise<void> {
-  const backend = await wasmBackend({ threads: 1 });
   const pairs = (rows: Batch<HostArray>): Pair<HostArray> => ({
     ...rows,
     styled: inStyle(rows.images),
   });
-  const data = await digits('train', dataDir);
-  const weights = await trained(
-    judgeLoss as never,
-    initVisionTransformer(CLASSIFIER, foldIn(key(SEED), 3)),
-    pairs,
-    { data, steps, batchSize: 64, rate: 2e-3, name: 'judge', weightDecay: 0.05 },
-    backend,
+  const rows = batches(await digits('train', dataDir));
+  await pretrain(
+    {
+      name: 'judge',
+      loss: judgeLoss as never,
+      params: initVisionTransformer(CLASSIFIER, foldIn(PRETRAINING_KEY, 3)),
+      steps,
+      batch: (step) => pairs(rows(step)),
+      ...SHARED,
+      weightDecay: 0.05,
+    },
+    async (weights, _, backend) => {
+      const { evaluate, dispose } = evaluator(judgeScores, backend, { batchSize: 200 });
+      const { plain, styled } = await evaluate(weights, pairs(await digits('test', dataDir)));
+      await dispose();
+      const accuracies = { plain: plain?.toFixed(4) ?? '', styled: styled?.toFixed(4) ?? '' };
+      await saveTree(JUDGE_FILE, weights, { source: SOURCE, steps: String(steps), ...accuracies });
+      process.stderr.write(`accuracy ${JSON.stringify(accuracies)}; wrote ${JUDGE_FILE}\n`);
+    },
   );
-  if (weights === undefined) return backend.dispose();
-  const { evaluate, dispose } = evaluator(judgeScores, backend, { batchSize: 200 });
-  const { plain, styled } = await evaluate(weights, pairs(await digits('test', dataDir)));
-  await dispose();
-  await backend.dispose();
-  const accuracies = { plain: plain?.toFixed(4) ?? '', styled: styled?.toFixed(4) ?? '' };
-  await save(JUDGE_FILE, weights, {
-    source: 'MNIST at 14×14',
-    steps: String(steps),
-    ...accuracies,
-  });
-  process.stderr.write(`accuracy ${JSON.stringify(accuracies)}; wrote ${JUDGE_FILE}\n`);
 }
 
 const { values, positionals } = parseArgs({
