@@ -16,6 +16,7 @@ const LIBRARY = [
   'checkpoints',
   'tokenizers',
   'generation',
+  'huggingface',
 ];
 
 export const RULES = {
@@ -44,6 +45,11 @@ export const RULES = {
     rooms: ['autodiff'],
     packages: [...PURE, '@huggingface/tokenizers'],
     node: 'never',
+  },
+  huggingface: {
+    rooms: ['autodiff', 'kernels', 'models', 'checkpoints', 'tokenizers', 'flatlora'],
+    packages: [...PURE, 'valibot'],
+    node: 'always',
   },
   report: { rooms: LIBRARY, packages: [...PURE, 'd3-scale', 'd3-contour'], node: 'never' },
   main: {

@@ -12,5 +12,6 @@ export {
   stored,
   type WritableType,
 } from './safetensors/storage.js';
+export * from './source.js';
 export * from './trainingState.js';
 export * from './trees.js';

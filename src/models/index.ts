@@ -19,6 +19,7 @@ export * from './layers/norm.js';
 export * from './layers/patches.js';
 export * from './layers/positions.js';
 export * from './layers/relativeBias.js';
+export * from './layers/rotaryScaling.js';
 export * from './layers/timeEmbedding.js';
 export * from './losses.js';
 export * from './transformer/block.js';

@@ -116,7 +116,7 @@ describe('round trip', () => {
 });
 
 test('reads a file that another library wrote, and writes the same bytes', () => {
-  const url = new URL('../fixtures/models/vit/model.safetensors', import.meta.url);
+  const url = new URL('../fixtures/huggingface/vit/model.safetensors', import.meta.url);
   const bytes = new Uint8Array(readFileSync(url));
   const { tensors, metadata } = right(decodeSafetensors(bytes));
   expect(tensors.size).toBeGreaterThan(10);

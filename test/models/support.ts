@@ -1,5 +1,4 @@
-/** Random weights, directional derivatives and stored models for the tests of `src/models`. */
-import { readFileSync } from 'node:fs';
+/** Random weights and directional derivatives for the tests of `src/models`. */
 import {
   flatData,
   floats,
@@ -71,35 +70,3 @@ export const rows = (x: HostArray, from: number, to: number): number[] => {
   const size = sizeOf(x.shape.slice(1));
   return Array.from(flatData(x)).slice(from * size, to * size);
 };
-
-/** A stored array as written by `test/fixtures`. */
-export interface StoredArray {
-  readonly shape: number[];
-  readonly data: number[];
-}
-
-export interface ExpectedModel {
-  readonly inputs: Readonly<Record<string, StoredArray>>;
-  readonly outputs: { readonly logits: StoredArray };
-  readonly loss: number;
-  readonly gradients: Readonly<Record<string, StoredArray>>;
-  readonly gradient_summary: Readonly<Record<string, { readonly l2: number }>>;
-}
-
-const fixture = (path: string): URL => new URL(`../fixtures/models/${path}`, import.meta.url);
-
-export const readExpected = (path: string): ExpectedModel =>
-  JSON.parse(readFileSync(fixture(path), 'utf8'));
-
-/** All float32 arrays of a safetensors fixture, by name. */
-export function readTensors(path: string): (name: string) => HostArray {
-  const bytes = readFileSync(fixture(path));
-  const headerSize = Number(bytes.readBigUInt64LE(0));
-  const header = JSON.parse(bytes.subarray(8, 8 + headerSize).toString());
-  return (name) => {
-    const { shape, data_offsets } = header[name];
-    const [from, to] = data_offsets as [number, number];
-    const part = Uint8Array.from(bytes.subarray(8 + headerSize + from, 8 + headerSize + to));
-    return floats(new Float32Array(part.buffer), shape);
-  };
-}

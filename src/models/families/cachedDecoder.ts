@@ -109,7 +109,13 @@ export function cachedDecoder(
     const positions = { at, below: length };
     // Token t sees what stands at its own place or before it.
     const seen = [batch, count, length];
-    const mask = lt(iota(seen, 2), add(reshape(at, [batch, count, 1]), 1));
+    const own = reshape(at, [batch, count, 1]);
+    const before = lt(iota(seen, 2), add(own, 1));
+    const { slidingWindow } = resolved;
+    const mask =
+      slidingWindow === undefined || slidingWindow >= length
+        ? before
+        : lt(select(before, sub(own, iota(seen, 2)), slidingWindow), slidingWindow);
 
     const remembered: KeyValues[] = [];
     let x = withPositions(resolved, weights, embedding(weights.tokenEmbedding, tokens), positions);

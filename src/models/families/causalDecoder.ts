@@ -1,8 +1,22 @@
 /** The causal decoder: next-token logits, as in GPT and Llama. */
-import { type HostArray, type Key, split, type Value } from '../../autodiff/index.js';
+import {
+  type HostArray,
+  iota,
+  type Key,
+  lt,
+  reshape,
+  select,
+  split,
+  sub,
+  type Value,
+} from '../../autodiff/index.js';
 import { type EmbeddingWeights, embedding, initEmbedding } from '../layers/embedding.js';
 import { initLinear, type LinearWeights, linear } from '../layers/linear.js';
-import { resolveConfig, type TransformerConfig } from '../transformer/config.js';
+import {
+  type ResolvedConfig,
+  resolveConfig,
+  type TransformerConfig,
+} from '../transformer/config.js';
 import { initStack, type StackWeights, stack } from '../transformer/stack.js';
 import { keyOf, type MatrixOf, type RunOptions } from '../weights.js';
 
@@ -26,6 +40,27 @@ export interface DecoderRunOptions extends RunOptions {
   readonly mask?: Value | undefined;
 }
 
+/**
+ * The mask of padding, bool [b, T], together with the sliding window where the text is longer than it:
+ * bool [b, T, T], to be combined with the causal mask.
+ */
+function windowed(
+  { slidingWindow }: ResolvedConfig,
+  tokens: Value,
+  mask: Value | undefined,
+): Value | undefined {
+  const [batch, length] = tokens.shape as readonly [number, number];
+  if (slidingWindow === undefined || slidingWindow >= length) return mask;
+  const shape = [batch, length, length];
+  const distance = sub(iota(shape, 1), iota(shape, 2));
+  return lt(
+    mask === undefined
+      ? distance
+      : select(reshape(mask, [batch, 1, length]), distance, slidingWindow),
+    slidingWindow,
+  );
+}
+
 /** Logits by the head, or by the token embedding where there is none. */
 export const tokenLogits = (
   { head, tokenEmbedding }: Pick<CausalDecoderWeights, 'head' | 'tokenEmbedding'>,
@@ -44,7 +79,7 @@ export function causalDecoder(
     const embedded = embedding(weights.tokenEmbedding, tokens);
     const hidden = stack(resolved, weights, embedded, {
       causal: true,
-      mask: run.mask,
+      mask: windowed(resolved, tokens, run.mask),
       key: keyOf(run),
     });
     return tokenLogits(weights, hidden);

@@ -20,6 +20,7 @@ import { maskedScores } from '../../autodiff/primitives/attentionScores.js';
 import type { MatrixOf, MaybeKey } from '../weights.js';
 import { dropout } from './dropout.js';
 import { initLinear, type LinearWeights, linear } from './linear.js';
+import { type NormWeights, rmsNorm } from './norm.js';
 
 export interface MaskOptions {
   /** Query i sees the keys 0 … i only. */
@@ -139,6 +140,8 @@ export interface AttentionConfig {
   readonly headWidth: number;
   readonly biases: boolean;
   readonly attentionDropout: number;
+  /** Of the norms of queries and keys; 10⁻⁶ by default. */
+  readonly normEpsilon?: number;
 }
 
 export interface AttentionWeights<V = Value, M = MatrixOf<V>> {
@@ -150,6 +153,10 @@ export interface AttentionWeights<V = Value, M = MatrixOf<V>> {
   readonly value: LinearWeights<V, M>;
   /** [width, heads·headWidth] */
   readonly out: LinearWeights<V, M>;
+  /** RMS norm of each head's queries, [headWidth], where there is one (Qwen 3). */
+  readonly queryNorm?: NormWeights<V>;
+  /** The same of keys. */
+  readonly keyNorm?: NormWeights<V>;
 }
 
 /** What queries look at: keys and values, each [b, S, keyValueHeads, headWidth]; keys are turned. */
@@ -173,7 +180,7 @@ export interface AttentionInputs extends MaskOptions {
  * keys and values that were looked at.
  */
 export function attentionWithKeyValues(
-  { heads, keyValueHeads, headWidth, attentionDropout }: AttentionConfig,
+  { heads, keyValueHeads, headWidth, attentionDropout, normEpsilon }: AttentionConfig,
   weights: AttentionWeights,
   x: Value,
   {
@@ -186,19 +193,28 @@ export function attentionWithKeyValues(
 ): { readonly out: Value; readonly keyValues: KeyValues } {
   const [batch, queries] = x.shape as readonly [number, number];
   const keys = context.shape[1] as number;
-  // Scaled here, where it joins the bias's addition, rather than on the larger scores.
-  const q = mul(linear(weights.query, x), 1 / Math.sqrt(headWidth));
+  const { queryNorm, keyNorm } = weights;
+  const normed = (w: NormWeights | undefined, y: Value) =>
+    w === undefined ? y : rmsNorm(w, y, normEpsilon);
+  // Scaled early, where that joins the bias's addition, rather than on the larger scores.
+  const scale = 1 / Math.sqrt(headWidth);
+  const inHeads = (y: Value) => reshape(y, [batch, queries, heads, headWidth]);
+  const projected = linear(weights.query, x);
+  const q =
+    queryNorm === undefined
+      ? inHeads(mul(projected, scale))
+      : mul(normed(queryNorm, inHeads(projected)), scale);
   const kvShape = [batch, keys, keyValueHeads, headWidth];
   const keyValues = remember({
-    keys: rotate(reshape(linear(weights.key, context), kvShape)),
+    keys: rotate(normed(keyNorm, reshape(linear(weights.key, context), kvShape))),
     values: reshape(linear(weights.value, context), kvShape),
   });
-  const mixed = dotProductAttention(
-    rotate(reshape(q, [batch, queries, heads, headWidth])),
-    keyValues.keys,
-    keyValues.values,
-    { ...masks, scale: 1, dropout: attentionDropout, key },
-  );
+  const mixed = dotProductAttention(rotate(q), keyValues.keys, keyValues.values, {
+    ...masks,
+    scale: 1,
+    dropout: attentionDropout,
+    key,
+  });
   const out = linear(weights.out, reshape(mixed, [batch, queries, heads * headWidth]));
   return { out, keyValues };
 }

@@ -16,6 +16,7 @@ import {
   widened,
 } from '../../autodiff/index.js';
 import type { EmbeddingWeights } from './embedding.js';
+import { type RotaryScaling, rotarySpeeds } from './rotaryScaling.js';
 
 /** Where tokens stand, when that is known only as the program runs (text that is being written). */
 export interface GivenPositions {
@@ -76,15 +77,20 @@ export const sinusoidalPositions = (x: Value, given?: GivenPositions): Value => 
  * position · θ^(−2i/d), so that scores depend on distances alone. Su et al., "RoFormer", 2021; the
  * pairing is that of Llama.
  * @param given where the tokens stand, if not at 0 … T − 1.
+ * @param scaling how a model was taught longer texts than it was first trained on.
  */
-export function rotary(x: Value, theta = 10_000, given?: GivenPositions): Value {
+export function rotary(
+  x: Value,
+  theta = 10_000,
+  given?: GivenPositions,
+  scaling?: RotaryScaling,
+): Value {
   const [batch, length, , d] = x.shape as readonly [number, number, number, number];
   const half = d / 2;
   const rows = given?.below ?? length;
+  const { speeds, factor } = rotarySpeeds(d, theta, scaling);
   const table = (f: (angle: number) => number): Value => {
-    const numbers = range(rows).flatMap((t) =>
-      range(half).map((i) => f(angle(t, 2 * i, d, theta))),
-    );
+    const numbers = range(rows).flatMap((t) => speeds.map((speed) => factor * f(t * speed)));
     const whole = constant(floats(numbers, [rows, half]));
     return given === undefined
       ? reshape(whole, [1, length, 1, half])

@@ -72,7 +72,7 @@ export function blockWithKeyValues(
 
   const rotate =
     config.positions === 'rotary'
-      ? (y: Value) => rotary(y, config.rotaryTheta, positions)
+      ? (y: Value) => rotary(y, config.rotaryTheta, positions, config.rotaryScaling)
       : undefined;
   const context = seen(weights.attentionNorm, x);
   const { out, keyValues } = attentionWithKeyValues(config, weights.attention, kept(context), {

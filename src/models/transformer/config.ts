@@ -2,6 +2,7 @@
 import { FlatloraError } from '../../autodiff/index.js';
 import { type Activation, activations } from '../layers/activations.js';
 import type { NormKind } from '../layers/norm.js';
+import type { RotaryScaling } from '../layers/rotaryScaling.js';
 
 export type PositionKind = 'learned' | 'sinusoidal' | 'rotary' | 'none';
 
@@ -34,6 +35,10 @@ export interface TransformerConfig {
   readonly positions?: PositionKind;
   /** Base θ of rotary positions; 10000 by default. */
   readonly rotaryTheta?: number;
+  /** How rotary positions are slowed for long texts; not at all by default. */
+  readonly rotaryScaling?: RotaryScaling | undefined;
+  /** In causal attention a token sees itself and this many less one before it; all by default. */
+  readonly slidingWindow?: number | undefined;
   /** Rate of dropout on embeddings and on what each sub-layer adds; 0 by default. */
   readonly dropout?: number;
   /** Rate of dropout on attention weights; 0 by default. */
@@ -42,7 +47,8 @@ export interface TransformerConfig {
   readonly checkpoint?: boolean;
 }
 
-export type ResolvedConfig = Required<TransformerConfig>;
+export type ResolvedConfig = Required<Omit<TransformerConfig, 'rotaryScaling' | 'slidingWindow'>> &
+  Pick<TransformerConfig, 'rotaryScaling' | 'slidingWindow'>;
 
 /**
  * The configuration with its defaults filled in.
@@ -87,6 +93,9 @@ function firstProblem(config: ResolvedConfig, widthIsShared: boolean): string | 
     return widthIsShared
       ? `heads is ${heads}, expected a divisor of width ${width}`
       : `headWidth is ${headWidth}, expected a positive integer`;
+  }
+  if (config.slidingWindow !== undefined && !isSize(config.slidingWindow)) {
+    return `slidingWindow is ${config.slidingWindow}, expected a positive integer`;
   }
   if (heads % keyValueHeads !== 0) {
     return `keyValueHeads is ${keyValueHeads}, expected a divisor of heads ${heads}`;

@@ -1,0 +1,38 @@
+/** JSON files of others, checked with valibot and turned into one-line problems. */
+import * as E from 'fp-ts/lib/Either.js';
+import * as v from 'valibot';
+import { fail, type Result } from '../autodiff/index.js';
+
+/**
+ * What the schema makes of the data.
+ * @param file stands for it in the message, which names the field, what was given and what was expected.
+ */
+export function checked<S extends v.GenericSchema>(
+  schema: S,
+  json: unknown,
+  file: string,
+): Result<v.InferOutput<S>> {
+  const parsed = v.safeParse(schema, json, { abortEarly: true });
+  if (parsed.success) return E.right(parsed.output);
+  const [issue] = parsed.issues;
+  const field = v.getDotPath(issue);
+  const expected = issue.expected ?? issue.message;
+  const given = issue.received.length > 60 ? `${issue.received.slice(0, 57)}…` : issue.received;
+  return fail(
+    'checkpoint',
+    `${file}: ${field === null ? 'the file' : field} is ${given}, expected ${expected}`,
+  );
+}
+
+/** A whole number above zero. */
+export const size = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+
+/** A field that may be missing or null; then it is the fallback. */
+export const or = <S extends v.GenericSchema, const F extends v.InferInput<S>>(
+  schema: S,
+  fallback: F,
+) =>
+  v.pipe(
+    v.nullish(schema, fallback),
+    v.transform((x) => x as v.InferOutput<S>),
+  );
