@@ -10,11 +10,11 @@ import type { Place } from './places.js';
 export type Task =
   | 'causal-lm'
   | 'seq2seq-lm'
-  | 'masked-lm'
   | 'text-classification'
   | 'image-classification'
   | 'contrastive'
-  | 'features';
+  | 'image-features'
+  | 'text-features';
 
 /**
  * @typeParam C our configuration

@@ -36,3 +36,18 @@ export const or = <S extends v.GenericSchema, const F extends v.InferInput<S>>(
     v.nullish(schema, fallback),
     v.transform((x) => x as v.InferOutput<S>),
   );
+
+/** Fields of a classifier's config.json. */
+export const labelled = {
+  num_labels: v.nullish(size),
+  id2label: v.nullish(v.record(v.string(), v.string())),
+};
+
+/** How many classes a classifier has; 2 where nothing is said, as in Hugging Face's code. */
+export const classesOf = ({
+  num_labels: count,
+  id2label: names,
+}: {
+  readonly num_labels?: number | null | undefined;
+  readonly id2label?: Readonly<Record<string, string>> | null | undefined;
+}): number => count ?? (names == null ? 2 : Object.keys(names).length);

@@ -40,6 +40,8 @@ export interface Expected {
   readonly greedy?: {
     readonly prompt: StoredArray;
     readonly ids: StoredArray;
+    /** Of encoder–decoders, which have no prompt. */
+    readonly decoder_ids?: StoredArray;
     readonly steps: number;
   };
 }
@@ -67,6 +69,12 @@ export const arrayOf = (x: StoredArray | undefined): HostArray => {
   return x.dtype === 'int' ? ints(x.data, x.shape) : hostArray(Float64Array.from(x.data), x.shape);
 };
 
+/** [b, channels, height, width] as [b, height, width, channels]. */
+export function channelsLast(x: StoredArray | undefined): HostArray {
+  const array = arrayOf(x).transpose(0, 2, 3, 1);
+  return hostArray(flatData(array), array.shape);
+}
+
 /** 1 and 0 as booleans. */
 export const maskOf = (x: StoredArray | undefined): HostArray =>
   hostArray(Uint8Array.from(arrayOf(x).data as Int32Array), x?.shape ?? []);
@@ -86,7 +94,7 @@ export interface GoldenCase<X> {
 
 export interface GoldenModel {
   readonly model: string;
-  readonly task: (config: never) => TaskModel<never, never, unknown>;
+  readonly task: (config: never) => TaskModel<never, never>;
   /** Our outputs in the order of these names of the fixture. */
   readonly outputs: readonly string[];
   readonly cases: readonly GoldenCase<unknown>[];
@@ -110,6 +118,11 @@ export function goldenTests({ model, task, outputs, cases }: GoldenModel): void 
         outputs: outputsOf(w as never, x as never),
         loss: loss(w as never, x as never, evaluationContext()),
         gradient: grad((v: unknown) => loss(v as never, x as never, evaluationContext()))(w),
+        ...(expected.input_gradients?.pixel_values && {
+          pixels: grad((images: unknown) =>
+            loss(w as never, { ...(x as object), images } as never, evaluationContext()),
+          )((x as { images: unknown }).images),
+        }),
       });
       const found = (await evaluate(
         whole as (...args: never[]) => unknown,
@@ -120,6 +133,7 @@ export function goldenTests({ model, task, outputs, cases }: GoldenModel): void 
         outputs: HostArray | readonly HostArray[];
         loss: HostArray;
         gradient: unknown;
+        pixels?: HostArray;
       };
       await backend.dispose();
 
@@ -129,6 +143,11 @@ export function goldenTests({ model, task, outputs, cases }: GoldenModel): void 
         expect([name, difference(list[i] as HostArray, data)]).toEqual([name, atMost(tolerance)]);
       }
       expect(difference(found.loss, [expected.loss])).toEqual(atMost(tolerance));
+
+      if (found.pixels !== undefined) {
+        const { data } = channelsLast(expected.input_gradients?.pixel_values);
+        expect(difference(found.pixels, Array.from(data))).toEqual(atMost(tolerance));
+      }
 
       const gradients = orThrow(tensorsToSave(architecture, config, found.gradient));
       expect([...gradients.keys()].sort()).toEqual(Object.keys(expected.gradient_summary).sort());

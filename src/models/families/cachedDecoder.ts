@@ -25,7 +25,7 @@ import type { KeyValues } from '../layers/attention.js';
 import { embedding } from '../layers/embedding.js';
 import { blockWithKeyValues } from '../transformer/block.js';
 import { resolveConfig } from '../transformer/config.js';
-import { lastNorm, withPositions } from '../transformer/stack.js';
+import { blockInputs, lastNorm } from '../transformer/stack.js';
 import {
   type CausalDecoderConfig,
   type CausalDecoderWeights,
@@ -118,7 +118,7 @@ export function cachedDecoder(
         : lt(select(before, sub(own, iota(seen, 2)), slidingWindow), slidingWindow);
 
     const remembered: KeyValues[] = [];
-    let x = withPositions(resolved, weights, embedding(weights.tokenEmbedding, tokens), positions);
+    let x = blockInputs(resolved, weights, embedding(weights.tokenEmbedding, tokens), positions);
     for (const [i, blockWeights] of weights.blocks.entries()) {
       const old = cache[i] as KeyValues;
       const { out, keyValues } = blockWithKeyValues(resolved, blockWeights, x, {
@@ -132,6 +132,9 @@ export function cachedDecoder(
       remembered.push(keyValues);
       x = out;
     }
-    return { logits: tokenLogits(weights, lastNorm(resolved, weights, x)), cache: remembered };
+    return {
+      logits: tokenLogits(config, weights, lastNorm(resolved, weights, x)),
+      cache: remembered,
+    };
   };
 }

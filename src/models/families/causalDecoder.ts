@@ -4,6 +4,7 @@ import {
   iota,
   type Key,
   lt,
+  mul,
   reshape,
   select,
   split,
@@ -27,6 +28,8 @@ export interface CausalDecoderConfig extends TransformerConfig {
   readonly maxLength: number;
   /** Whether the head is the token embedding itself; off by default. */
   readonly tiedHead?: boolean;
+  /** Factor of what the head reads; 1 by default (T5 v1.0: 1/√width). */
+  readonly headScale?: number;
 }
 
 export interface CausalDecoderWeights<V = Value, M = MatrixOf<V>> extends StackWeights<V, M> {
@@ -63,9 +66,10 @@ function windowed(
 
 /** Logits by the head, or by the token embedding where there is none. */
 export const tokenLogits = (
+  { headScale = 1 }: Pick<CausalDecoderConfig, 'headScale'>,
   { head, tokenEmbedding }: Pick<CausalDecoderWeights, 'head' | 'tokenEmbedding'>,
   x: Value,
-): Value => linear(head ?? tokenEmbedding, x);
+): Value => linear(head ?? tokenEmbedding, headScale === 1 ? x : mul(x, headScale));
 
 /**
  * Token ids int [b, T] → logits [b, T, vocabulary]; position t is computed from tokens 0 … t alone.
@@ -82,7 +86,7 @@ export function causalDecoder(
       mask: windowed(resolved, tokens, run.mask),
       key: keyOf(run),
     });
-    return tokenLogits(weights, hidden);
+    return tokenLogits(config, weights, hidden);
   };
 }
 

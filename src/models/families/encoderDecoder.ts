@@ -69,7 +69,7 @@ export function encoderDecoder(
       memoryMask: sourceMask,
       key: childKey(key, 1),
     });
-    return tokenLogits(weights, written);
+    return tokenLogits(config, weights, written);
   };
 }
 

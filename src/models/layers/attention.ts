@@ -140,6 +140,8 @@ export interface AttentionConfig {
   readonly headWidth: number;
   readonly biases: boolean;
   readonly attentionDropout: number;
+  /** Whether scores are divided by √headWidth; they are by default. */
+  readonly scaledScores?: boolean;
   /** Of the norms of queries and keys; 10⁻⁶ by default. */
   readonly normEpsilon?: number;
 }
@@ -180,7 +182,14 @@ export interface AttentionInputs extends MaskOptions {
  * keys and values that were looked at.
  */
 export function attentionWithKeyValues(
-  { heads, keyValueHeads, headWidth, attentionDropout, normEpsilon }: AttentionConfig,
+  {
+    heads,
+    keyValueHeads,
+    headWidth,
+    attentionDropout,
+    scaledScores = true,
+    normEpsilon,
+  }: AttentionConfig,
   weights: AttentionWeights,
   x: Value,
   {
@@ -197,13 +206,13 @@ export function attentionWithKeyValues(
   const normed = (w: NormWeights | undefined, y: Value) =>
     w === undefined ? y : rmsNorm(w, y, normEpsilon);
   // Scaled early, where that joins the bias's addition, rather than on the larger scores.
-  const scale = 1 / Math.sqrt(headWidth);
+  const scaled = (y: Value) => (scaledScores ? mul(y, 1 / Math.sqrt(headWidth)) : y);
   const inHeads = (y: Value) => reshape(y, [batch, queries, heads, headWidth]);
   const projected = linear(weights.query, x);
   const q =
     queryNorm === undefined
-      ? inHeads(mul(projected, scale))
-      : mul(normed(queryNorm, inHeads(projected)), scale);
+      ? inHeads(scaled(projected))
+      : scaled(normed(queryNorm, inHeads(projected)));
   const kvShape = [batch, keys, keyValueHeads, headWidth];
   const keyValues = remember({
     keys: rotate(normed(keyNorm, reshape(linear(weights.key, context), kvShape))),

@@ -4,7 +4,7 @@ import { type Activation, activations } from '../layers/activations.js';
 import type { NormKind } from '../layers/norm.js';
 import type { RotaryScaling } from '../layers/rotaryScaling.js';
 
-export type PositionKind = 'learned' | 'sinusoidal' | 'rotary' | 'none';
+export type PositionKind = 'learned' | 'sinusoidal' | 'rotary' | 'relative' | 'none';
 
 export interface TransformerConfig {
   /** Numbers per token between the layers. */
@@ -31,8 +31,14 @@ export interface TransformerConfig {
   readonly normEpsilon?: number;
   /** Whether linear layers and layer norms have biases; on by default. */
   readonly biases?: boolean;
-  /** `learned` by default. */
+  /** `learned` by default; `relative` are T5's, a bias on the scores by bucket of distance. */
   readonly positions?: PositionKind;
+  /** Rows of the table of relative positions; 32 by default. */
+  readonly relativeBuckets?: number;
+  /** Distances from here on share a bucket; 128 by default. */
+  readonly relativeMaxDistance?: number;
+  /** Whether scores are divided by √headWidth; they are by default, in T5 they are not. */
+  readonly scaledScores?: boolean;
   /** Base θ of rotary positions; 10000 by default. */
   readonly rotaryTheta?: number;
   /** How rotary positions are slowed for long texts; not at all by default. */
@@ -67,6 +73,9 @@ export function resolveConfig<C extends TransformerConfig>(config: C): C & Resol
     normEpsilon: 1e-5,
     biases: true,
     positions: 'learned',
+    relativeBuckets: 32,
+    relativeMaxDistance: 128,
+    scaledScores: true,
     rotaryTheta: 10_000,
     dropout: 0,
     attentionDropout: 0,
