@@ -2,6 +2,7 @@
 export * from './adapt.js';
 export * from './adapterMethod.js';
 export * from './auxiliaryNames.js';
+export { hostLowRankSum } from './hostMatrix.js';
 export * from './layerNames.js';
 export * from './layerwise.js';
 export * from './methods/index.js';
