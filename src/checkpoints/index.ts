@@ -12,6 +12,7 @@ export {
   stored,
   type WritableType,
 } from './safetensors/storage.js';
+export { shardsOf } from './shards.js';
 export * from './source.js';
 export * from './trainingState.js';
 export * from './trees.js';

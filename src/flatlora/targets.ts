@@ -42,7 +42,19 @@ export function selectTargets(
   targets: readonly Target[],
 ): Result<readonly string[]> {
   const { leaves, paths } = flatten<Pick<Aval, 'shape'>>(base);
-  const matrices = paths.filter((_, i) => isMatrix(leaves[i] as Aval));
+  return selectAmong(
+    paths,
+    paths.filter((_, i) => isMatrix(leaves[i] as Aval)),
+    targets,
+  );
+}
+
+/** `selectTargets` where the names of all arrays and of the matrices among them are known already. */
+export function selectAmong(
+  paths: readonly string[],
+  matrices: readonly string[],
+  targets: readonly Target[],
+): Result<readonly string[]> {
   if (targets.length === 0) {
     return fail('target-modules', 'targetModules: none given, expected at least one');
   }

@@ -61,7 +61,8 @@ export const writeBytesAtomically = (
 ): TE.TaskEither<Problem, void> =>
   TE.tryCatch(() => replaceFile(file, bytes), fileProblem('cannot write', file));
 
-const inFile =
+/** The problem with the file's name before it. */
+export const inFile =
   (file: string) =>
   ({ kind, message }: Problem): Problem =>
     problem(kind, `${file}: ${message}`);

@@ -60,19 +60,25 @@ const isRecord = (x: unknown): x is Readonly<Record<string, unknown>> =>
 
 const isCount = (x: unknown): x is number => Number.isSafeInteger(x) && (x as number) >= 0;
 
-function headerText(file: Uint8Array): Result<string> {
+/** The length that a file's first 8 bytes give its header; a problem when it cannot be that. */
+export function headerLength(file: Uint8Array, fileLength = file.length): Result<number> {
   if (file.length < 8) return bad(`${file.length} bytes, too short for a header`);
   const length = Number(new DataView(file.buffer, file.byteOffset, 8).getBigUint64(0, true));
   if (length > MAX_HEADER_BYTES) {
     return bad(`header length is ${length}, expected at most ${MAX_HEADER_BYTES}`);
   }
-  if (length > file.length - 8) {
-    return bad(`header length is ${length}, but only ${file.length - 8} bytes follow`);
-  }
+  return length > fileLength - 8
+    ? bad(`header length is ${length}, but only ${fileLength - 8} bytes follow`)
+    : E.right(length);
+}
+
+function headerText(file: Uint8Array, fileLength: number): Result<string> {
+  const length = headerLength(file, fileLength);
+  if (E.isLeft(length)) return length;
   return E.tryCatch(
     () =>
       new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(
-        file.subarray(8, 8 + length),
+        file.subarray(8, 8 + length.right),
       ),
     () => ({ kind: 'checkpoint', message: 'safetensors: header is not UTF-8' }),
   );
@@ -151,9 +157,13 @@ function covering(entries: readonly TensorEntry[], length: number): Result<reado
       );
 }
 
-/** Reads and checks the header of a file; nothing is allocated for tensors. */
-export function readHeader(file: Uint8Array): Result<Header> {
-  return E.flatMap(headerText(file), (text) => {
+/**
+ * Reads and checks the header of a file; nothing is allocated for tensors.
+ * @param file the file, or as much of it as holds the header
+ * @param fileLength of the whole file
+ */
+export function readHeader(file: Uint8Array, fileLength = file.length): Result<Header> {
+  return E.flatMap(headerText(file, fileLength), (text) => {
     // The text may have fewer characters than bytes; the length field counts bytes.
     const dataStart =
       8 + Number(new DataView(file.buffer, file.byteOffset, 8).getBigUint64(0, true));
@@ -172,7 +182,7 @@ export function readHeader(file: Uint8Array): Result<Header> {
             metadata,
             entries: ordered,
             dataStart,
-          }))(covering(entries, file.length - dataStart));
+          }))(covering(entries, fileLength - dataStart));
         },
       ),
     );

@@ -1,7 +1,7 @@
 /** Which modules of a Hugging Face model are which weight matrices of ours. */
 import * as E from 'fp-ts/lib/Either.js';
 import { fail, type Result } from '../../autodiff/index.js';
-import { selectTargets, type Target } from '../../flatlora/index.js';
+import { selectAmong, type Target } from '../../flatlora/index.js';
 import type { AnyArchitecture } from '../architecture.js';
 import type { Place } from '../places.js';
 import { listed } from '../pretrained.js';
@@ -44,9 +44,9 @@ export function targetPaths(
   targets: readonly Target[],
 ): Result<readonly string[]> {
   const modules = [...modulesOf(architecture, config).values()];
-  const tree = Object.fromEntries(
-    (architecture.places(config) as readonly Place[]).map(({ path, shape }) => [path, { shape }]),
-  );
+  const places = architecture.places(config) as readonly Place[];
+  const all = places.map(({ path }) => path);
+  const matrices = places.filter(({ shape }) => shape.length === 2).map(({ path }) => path);
   const paths: string[] = [];
   for (const target of targets) {
     const theirs =
@@ -55,7 +55,7 @@ export function targetPaths(
       paths.push(...theirs.flatMap(({ places }) => places.map(({ path }) => path)));
       continue;
     }
-    const ours = selectTargets(tree, [target]);
+    const ours = selectAmong(all, matrices, [target]);
     if (E.isLeft(ours)) {
       const names = [...new Set(modules.map(({ name }) => name.split('.').at(-1) as string))];
       return fail(

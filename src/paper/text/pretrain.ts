@@ -64,7 +64,7 @@ const PHASES: Readonly<Record<string, Phase>> = {
   tasks: {
     name: 'tasks',
     steps: 6000,
-    rate: 1e-3,
+    rate: 3e-3,
     rows: TASK_ROWS,
     shares: TASK_SHARES,
     start: loadWeights,

@@ -1,0 +1,2 @@
+/** Model and adapter folders (Node). */
+export * from './folder.js';
