@@ -108,7 +108,7 @@ const SEARCH_SEEDS = [100, 101];
  * that are LoRA with one thing more name that thing alone and keep LoRA's learning rate: run the search
  * twice, so that LoRA's rate is known when theirs are tried.
  */
-export function trialSearch<T extends string>(
+export function trialSearch<T>(
   trials: Readonly<Record<string, readonly Settings[]>>,
   tasks: readonly T[],
   settingsOf: (method: string) => Settings,

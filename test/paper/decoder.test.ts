@@ -151,9 +151,9 @@ describe('runs', () => {
   test('exact match counts equal answers; no answer is none', async () => {
     const premises = await prepareDecoder(surroundings);
     const backend = await open();
-    const task = await premises.task('simple');
+    const task = await premises.task('simple', 'stories');
     const share = (answerOf: (text: string) => string) =>
-      exactMatch(premises.decoder, weights, { ...task, answerOf }, { backend });
+      exactMatch(premises.decoders.stories, weights, { ...task, answerOf }, { backend });
     const right = task.questions.map(({ response }) => response);
     expect(await share(() => 'the same')).toBe(1);
     expect(await share(() => '')).toBe(0);
@@ -168,7 +168,7 @@ describe('runs', () => {
       const folder = mkdtempSync(path.join(tmpdir(), 'decoder-'));
       const { signal } = new AbortController();
       const context = { ...surroundings, backend, folder, signal, progress: () => undefined };
-      const cell = decoderCell(surroundings, task, method, 0, { steps });
+      const cell = decoderCell(surroundings, { model: 'stories', task }, method, 0, { steps });
       const measures = await runCell(cell, premises, context);
       rmSync(folder, { recursive: true });
       return { cell, measures: measures ?? {} };
@@ -190,7 +190,9 @@ describe('runs', () => {
       expect.stringContaining("The paper's own"),
     ]);
     // The loss before training stands in a column of its own.
-    const before = section?.tables[0]?.rows.find(([name]) => name === 'Simple instructions')?.[1];
+    const before = section?.tables[0]?.rows.find(
+      ([name]) => name === 'Simple instructions (stories260K)',
+    )?.[1];
     expect(Number(before)).toBeCloseTo(results[2]?.measures.startLoss as number, 1);
     await backend.dispose();
   }, 60_000);

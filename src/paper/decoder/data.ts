@@ -234,7 +234,7 @@ export async function loadTask(
     case 'simple':
       return exampleTask(tokenizer, instructions(size.count), {
         held: size.held,
-        longest: 256,
+        longest: 384,
         answerOf: (text) => text.trim(),
       });
     case 'alpaca': {

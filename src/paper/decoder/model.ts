@@ -90,7 +90,7 @@ export function toyDecoder(): Decoder {
     heads: 2,
     mlpWidth: 32,
     vocabulary: FIRST_BYTE + 256,
-    maxLength: 256,
+    maxLength: 512,
     activation: 'silu',
     gatedMlp: true,
     norm: 'rmsNorm',

@@ -4,7 +4,7 @@ import { completions, decoderPrograms } from '../../generation/index.js';
 import { evaluator, shuffledBatches, takeRows } from '../../training/index.js';
 import type { Cell, Measures, RunContext, Surroundings } from '../experiment.js';
 import { fineTune } from '../fineTune.js';
-import { methodSettings } from './cells.js';
+import { type ModelName, methodSettings } from './cells.js';
 import { loadTask, type TaskData, type TaskName, trainingExamples } from './data.js';
 import {
   type Batch,
@@ -16,23 +16,29 @@ import {
   toyDecoder,
   type Weights,
 } from './model.js';
+import { loadOwn } from './own.js';
 
 /** What all runs in a process share. */
 export interface DecoderPremises {
-  readonly decoder: Decoder;
-  readonly task: (name: TaskName) => Promise<TaskData>;
+  readonly decoders: Readonly<Record<ModelName, Decoder>>;
+  /** A task in the tokens of a model. */
+  readonly task: (name: TaskName, model: ModelName) => Promise<TaskData>;
 }
 
-/** Reads the model; tasks are loaded when they are first asked for. */
+/** Reads the models; tasks are loaded when they are first asked for. */
 export async function prepareDecoder({ quick, dataDir }: Surroundings): Promise<DecoderPremises> {
   const from = quick ? undefined : dataDir;
-  const decoder = from === undefined ? toyDecoder() : await loadStories(from);
-  const loaded = new Map<TaskName, Promise<TaskData>>();
+  const decoders =
+    from === undefined
+      ? { stories: toyDecoder(), own: toyDecoder() }
+      : { stories: await loadStories(from), own: await loadOwn() };
+  const loaded = new Map<string, Promise<TaskData>>();
   return {
-    decoder,
-    task: (name) => {
-      const known = loaded.get(name) ?? loadTask(name, decoder.tokenizer, from);
-      loaded.set(name, known);
+    decoders,
+    task: (name, model) => {
+      const both = `${model} ${name}`;
+      const known = loaded.get(both) ?? loadTask(name, decoders[model].tokenizer, from);
+      loaded.set(both, known);
       return known;
     },
   };
@@ -89,11 +95,13 @@ export async function exactMatch(
 /** Trains and measures; `undefined` when interrupted. */
 export async function runCell(
   cell: Cell,
-  { decoder, task }: DecoderPremises,
+  { decoders, task }: DecoderPremises,
   context: RunContext,
 ): Promise<Measures | undefined> {
   const { seed, steps, examples: count, batchSize } = cell as Readonly<Record<string, number>>;
-  const data = await task(cell.task as TaskName);
+  const model = cell.model as ModelName;
+  const decoder = decoders[model];
+  const data = await task(cell.task as TaskName, model);
   const examples = trainingExamples(data, count as number, seed as number);
   const own = key(seed as number);
   const rows = examples.tokens.shape[0] as number;

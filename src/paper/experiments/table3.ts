@@ -1,14 +1,17 @@
 /** Table 3: a pre-trained Llama adapted to new text and to word problems. */
 import { seedsOf } from '../cells.js';
-import { decoderCell, decoderSearch, METHODS } from '../decoder/cells.js';
-import { FOLDERS, type TaskName } from '../decoder/data.js';
+import { decoderCell, decoderSearch, METHODS, on } from '../decoder/cells.js';
+import { FOLDERS } from '../decoder/data.js';
 import { FOLDER } from '../decoder/model.js';
 import { DEPARTURES, scoreTables, settingsParagraph } from '../decoder/report.js';
 import { type DecoderPremises, prepareDecoder, runCell } from '../decoder/run.js';
 import type { Experiment } from '../experiment.js';
 
-const TEXTS: readonly TaskName[] = ['names', 'shakespeare', 'speeches'];
-const PROBLEMS: readonly TaskName[] = ['one-step', 'two-step', 'gsm8k'];
+/** Our own decoder has read the speeches, and knows the signs of GSM8K's notes. */
+const ADAPTATIONS = [
+  ...on('stories', 'names', 'shakespeare', 'speeches', 'one-step', 'two-step'),
+  ...on('own', 'shakespeare', 'two-step', 'gsm8k'),
+];
 
 const PAPER = [
   ['Full fine-tuning', '5.30 ± 0.11', '59.36 ± 0.85', '35.31 ± 2.13'],
@@ -22,16 +25,18 @@ export const table3: Experiment<DecoderPremises> = {
   departures: [
     ...DEPARTURES,
     'Chat (MT-Bench) and code (HumanEval) are beyond such a model. Instead: text unlike what it was trained on (names, Shakespeare, inaugural addresses), by its held-out loss.',
-    'Mathematics: GSM8K itself is one row (problems of at most 256 tokens, all from the training file), for comparison. Besides, word problems in its style are generated: one or two steps of addition and subtraction with results from 0 to 18, answers step by step, but in words: the signs of GSM8K’s notes are no tokens that the model was trained on, and adapters leave the embedding as it is (full fine-tuning does not). No problem of the test is among the training examples.',
+    'Mathematics: word problems in the style of GSM8K are generated: one or two steps of addition and subtraction with results from 0 to 18, answers step by step in words; no problem of the test is among the training examples. GSM8K itself (problems of at most 256 tokens, all from the training file) is asked of our own decoder alone: stories260K has never seen the signs of its notes (`<<3+5=8>>`, `####`), and adapters leave the embedding as it is.',
   ],
-  data: [...new Set([FOLDER, ...[...TEXTS, ...PROBLEMS].flatMap((task) => FOLDERS[task])])],
+  data: [...new Set([FOLDER, ...ADAPTATIONS.flatMap(({ task }) => FOLDERS[task])])],
   cells: (surroundings) =>
     (surroundings.quick
-      ? ([TEXTS[1], PROBLEMS[0]] as TaskName[])
-      : [...TEXTS, ...PROBLEMS]
-    ).flatMap((task) =>
+      ? [...on('stories', 'shakespeare'), ...on('own', 'two-step')]
+      : ADAPTATIONS
+    ).flatMap((adaptation) =>
       METHODS.flatMap(({ where }) =>
-        seedsOf(surroundings).map((seed) => decoderCell(surroundings, task, where.method, seed)),
+        seedsOf(surroundings).map((seed) =>
+          decoderCell(surroundings, adaptation, where.method, seed),
+        ),
       ),
     ),
   prepare: prepareDecoder,
