@@ -17,6 +17,7 @@ const LIBRARY = [
   'tokenizers',
   'generation',
   'huggingface',
+  'finetune',
 ];
 
 export const RULES = {
@@ -49,6 +50,16 @@ export const RULES = {
   huggingface: {
     rooms: ['autodiff', 'kernels', 'models', 'checkpoints', 'tokenizers', 'flatlora'],
     packages: [...PURE, 'valibot'],
+    node: 'always',
+  },
+  finetune: {
+    rooms: [...LIBRARY.filter((room) => room !== 'finetune'), 'report'],
+    packages: [...PURE, 'valibot'],
+    node: 'always',
+  },
+  cli: {
+    rooms: [...LIBRARY, 'report'],
+    packages: [...PURE, 'valibot', 'commander'],
     node: 'always',
   },
   report: { rooms: LIBRARY, packages: [...PURE, 'd3-scale', 'd3-contour'], node: 'never' },

@@ -1,6 +1,7 @@
 /** What all families of experiments do alike with cells and with the settings of methods. */
+
+import { hasMethod, type MethodSettings } from '../finetune/methods.js';
 import type { Cell, Search, Surroundings } from './experiment.js';
-import { hasMethod, type MethodSettings } from './methods.js';
 import { foundSettings, type Settings } from './search.js';
 
 /** What a cell may say besides task, method and seed. */

@@ -19,17 +19,17 @@ import {
 } from '../autodiff/index.js';
 import type { CheckpointStore, Json } from '../checkpoints/index.js';
 import { nodeCheckpoints, writeBytesAtomically } from '../checkpoints/node/index.js';
-import { type AdapterMethod, adapt, isAuxiliary } from '../flatlora/index.js';
-import { download } from '../kernels/index.js';
-import { adamW, chain, clipByGlobalNorm, cosineSchedule } from '../optimisers/index.js';
-import { type EvaluationHook, train } from '../training/index.js';
-import type { RunContext } from './experiment.js';
 import {
   type HostTree,
   type LossTransformer,
   type MethodSettings,
   prepareMethod,
-} from './methods.js';
+} from '../finetune/methods.js';
+import { type AdapterMethod, adapt, isAuxiliary } from '../flatlora/index.js';
+import { download } from '../kernels/index.js';
+import { adamW, chain, clipByGlobalNorm, cosineSchedule } from '../optimisers/index.js';
+import { type EvaluationHook, train } from '../training/index.js';
+import type { RunContext } from './experiment.js';
 
 export interface FineTuning<W, X> {
   /** Over weights: what the model minimises. */

@@ -12,6 +12,13 @@ export interface EncodeOptions {
   readonly specials?: boolean;
 }
 
+/** A text, or two, for models that tell segments apart. */
+export interface EncodedPair {
+  readonly ids: readonly number[];
+  /** The segment of each token: 0, or 1 in the second text. */
+  readonly types: readonly number[];
+}
+
 export interface DecodeOptions {
   /** Whether special tokens are left out of the text; they are by default. */
   readonly skipSpecials?: boolean;
@@ -19,6 +26,8 @@ export interface DecodeOptions {
 
 export interface Tokenizer {
   readonly encode: (text: string, options?: EncodeOptions) => readonly number[];
+  /** One text or two with the file's own additions, such as `[CLS] … [SEP] … [SEP]`. */
+  readonly encodePair: (first: string, second?: string) => EncodedPair;
   readonly decode: (ids: ArrayLike<number>, options?: DecodeOptions) => string;
   /** The smallest number that is above every id: rows of an embedding. */
   readonly vocabularySize: number;
@@ -51,6 +60,13 @@ function wrapped(reader: Reader): Tokenizer {
   return {
     encode: (text, { specials = true } = {}) =>
       reader.encode(text, { add_special_tokens: specials }).ids,
+    encodePair: (first, second) => {
+      const { ids, token_type_ids: types } = reader.encode(first, {
+        ...(second !== undefined && { text_pair: second }),
+        return_token_type_ids: true,
+      });
+      return { ids, types: types ?? ids.map(() => 0) };
+    },
     decode: (ids, { skipSpecials = true } = {}) =>
       // The reader refuses to decode nothing.
       ids.length === 0 ? '' : reader.decode(Array.from(ids), { skip_special_tokens: skipSpecials }),

@@ -1,7 +1,7 @@
 /** The table of methods: it leaves out no method, and its links lead somewhere. */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { methodNames } from '../../src/paper/methods.js';
+import { methodNames } from '../../src/finetune/methods.js';
 import { deadLinks, linksOf, root } from './pages.js';
 
 const PAGE = 'docs/methods.md';

@@ -12,6 +12,7 @@ import {
   key,
   range,
 } from '../../src/autodiff/index.js';
+import { methodLabel, methodNames, prepareMethod } from '../../src/finetune/methods.js';
 import type { Backend } from '../../src/kernels/index.js';
 import { openWorkerBackend } from '../../src/main/backend.js';
 import {
@@ -22,7 +23,6 @@ import {
   visionTransformer,
 } from '../../src/models/index.js';
 import { type FineTuned, fineTune } from '../../src/paper/fineTune.js';
-import { methodLabel, methodNames, prepareMethod } from '../../src/paper/methods.js';
 import { shuffledBatches, takeRows } from '../../src/training/index.js';
 
 const CONFIG: VisionTransformerConfig = {

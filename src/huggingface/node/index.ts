@@ -1,2 +1,3 @@
-/** Model and adapter folders (Node). */
+/** Model and adapter folders, and their tokenizers (Node). */
 export * from './folder.js';
+export * from './tokenizer.js';

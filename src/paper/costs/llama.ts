@@ -14,6 +14,7 @@ import {
   type Value,
   valueAndGrad,
 } from '../../autodiff/index.js';
+import type { LossTransformer } from '../../finetune/methods.js';
 import { adapt, type LayerAdapters, lora } from '../../flatlora/index.js';
 import { kernelCost, totalCost } from '../../kernels/plan/cost.js';
 import { bytesOf, placeIntermediates } from '../../kernels/plan/memory.js';
@@ -26,7 +27,6 @@ import {
   softmaxCrossEntropy,
 } from '../../models/index.js';
 import { trainingContext } from '../../training/index.js';
-import type { LossTransformer } from '../methods.js';
 
 /** Llama-2-7B with another depth: costs are linear in it. */
 const llama = (depth: number): CausalDecoderConfig => ({

@@ -8,12 +8,12 @@ import {
   orThrow,
   treeMap,
 } from '../../autodiff/index.js';
+import { type MethodSettings, prepareMethod } from '../../finetune/methods.js';
 import { adapt } from '../../flatlora/index.js';
 import { type Backend, type DeviceArray, release } from '../../kernels/index.js';
 import { adamW, chain, clipByGlobalNorm } from '../../optimisers/index.js';
 import { initialState } from '../../training/index.js';
 import { type DeviceState, stepPrograms } from '../../training/programs.js';
-import { type MethodSettings, prepareMethod } from '../methods.js';
 
 export interface TimedTask {
   readonly loss: Loss<unknown, unknown>;

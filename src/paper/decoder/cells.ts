@@ -1,4 +1,6 @@
 /** Cells of the decoder experiments, each method's settings, and the search for them. */
+
+import type { MethodSettings } from '../../finetune/methods.js';
 import {
   type Changes,
   each,
@@ -8,7 +10,6 @@ import {
   trialSearch,
 } from '../cells.js';
 import type { Cell, Surroundings } from '../experiment.js';
-import type { MethodSettings } from '../methods.js';
 import type { Settings } from '../search.js';
 import type { TaskName } from './data.js';
 import { TARGET_MODULES } from './model.js';

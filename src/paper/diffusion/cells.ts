@@ -1,6 +1,7 @@
 /** Cells of Figure 3: the paper's settings, and what each run draws. */
+
+import type { MethodSettings } from '../../finetune/methods.js';
 import type { Cell, Search, Surroundings } from '../experiment.js';
-import type { MethodSettings } from '../methods.js';
 import { foundSettings, type Settings } from '../search.js';
 import { TARGET_MODULES } from './model.js';
 

@@ -1,7 +1,8 @@
 /** Beyond the paper: Flat-LoRA beside later rivals, at equal steps and at equal time. */
+
+import { hasMethod, methodLabel } from '../../finetune/methods.js';
 import { seedsOf, someTasks } from '../cells.js';
 import type { Experiment } from '../experiment.js';
-import { hasMethod, methodLabel } from '../methods.js';
 import { differencesTable, type Line, resultsTable, type Where } from '../tables.js';
 import { visionCell } from '../vision/cells.js';
 import { TASK_FOLDERS, type TaskName } from '../vision/data.js';

@@ -1,5 +1,5 @@
 /** Table 5 on images: LoRA's variants, each with and without the noise of Flat-LoRA. */
-import { methodLabel } from '../methods.js';
+import { methodLabel } from '../../finetune/methods.js';
 import { compareWays, plainWay } from '../vision/compare.js';
 
 const VARIANTS = ['lora', 'pissa', 'lora-ga', 'dora', 'adalora', 'lora+', 'rslora'];

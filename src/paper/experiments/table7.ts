@@ -8,6 +8,12 @@ import {
   type Loss,
   range,
 } from '../../autodiff/index.js';
+import {
+  hasMethod,
+  type LossTransformer,
+  methodLabel,
+  methodNames,
+} from '../../finetune/methods.js';
 import { flat, sam } from '../../flatlora/index.js';
 import { wasmBackend } from '../../kernels/index.js';
 import {
@@ -22,7 +28,6 @@ import { RANK, stateRows } from '../costs/state.js';
 import { memoryOf, type TimedTask, timeBesideLora } from '../costs/timing.js';
 import type { Cell, CellResult, Experiment, Measures } from '../experiment.js';
 import { median } from '../fineTune.js';
-import { hasMethod, type LossTransformer, methodLabel, methodNames } from '../methods.js';
 import { select } from '../tables.js';
 import { methodSettings, settingsOf } from '../vision/cells.js';
 import { type Batch, MODEL } from '../vision/model.js';

@@ -1,5 +1,5 @@
 /** Table A4 on images: LoRA variants with another optimiser or another start. */
-import { methodLabel } from '../methods.js';
+import { methodLabel } from '../../finetune/methods.js';
 import { compareWays, plainWay } from '../vision/compare.js';
 
 const METHODS = ['lora', 'obar', 'nbar', 'lora-pro', 'galore', 'corda', 'flat-lora'];

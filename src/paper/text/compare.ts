@@ -1,7 +1,8 @@
 /** Experiments that compare methods on a few text tasks: Tables 5, 6 and A4. */
+
+import { hasMethod } from '../../finetune/methods.js';
 import { type Changes, seedsOf, someTasks } from '../cells.js';
 import type { Cell, CellResult, Experiment, Section, Surroundings } from '../experiment.js';
-import { hasMethod } from '../methods.js';
 import {
   type Comparison,
   differencesTable,

@@ -1,10 +1,10 @@
 /** One run of a text experiment: fine-tune on a seed's examples, then score the merged weights. */
 import { foldIn, type HostArray, key } from '../../autodiff/index.js';
+import type { HostTree } from '../../finetune/methods.js';
 import type { AdapterMethod } from '../../flatlora/index.js';
 import { evaluator, shuffledBatches, takeRows } from '../../training/index.js';
 import type { Cell, Measures, RunContext, Surroundings } from '../experiment.js';
 import { type FineTuned, fineTune } from '../fineTune.js';
-import type { HostTree } from '../methods.js';
 import { methodSettings } from './cells.js';
 import { loadTask, type TaskData, type TaskName, trainingExamples } from './data.js';
 import {

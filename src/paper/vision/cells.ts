@@ -1,7 +1,8 @@
 /** Cells of the vision experiments: what is the same for all of them, and each method's settings. */
+
+import type { MethodSettings } from '../../finetune/methods.js';
 import { type Changes, methodSettingsOf, settingsFrom, wasSearched } from '../cells.js';
 import type { Cell, Surroundings } from '../experiment.js';
-import type { MethodSettings } from '../methods.js';
 import type { Settings } from '../search.js';
 import type { TaskName } from './data.js';
 import { TARGET_MODULES } from './model.js';

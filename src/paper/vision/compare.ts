@@ -1,7 +1,8 @@
 /** Experiments that compare methods on a few tasks: Tables 5, 6 and A4 in their vision form. */
+
+import { hasMethod } from '../../finetune/methods.js';
 import { type Changes, seedsOf, settingsText, someTasks } from '../cells.js';
 import type { Cell, CellResult, Experiment, Section, Surroundings } from '../experiment.js';
-import { hasMethod } from '../methods.js';
 import {
   type Comparison,
   differencesTable,

@@ -1,5 +1,5 @@
 /**
- * Every fine-tuning method of the experiments, by the name that cells and tables use. A name with
+ * Every fine-tuning method by the name that the command line, cells and tables use. A name with
  * `flat-` before it is the same method under the perturbation of Eq. 7.
  *
  * A method is three things: a re-parametrisation (which parameters are trained), a loss transformer,
