@@ -2,7 +2,7 @@
 import { orThrow } from '../autodiff/index.js';
 import { isAuxiliary } from '../flatlora/index.js';
 import { type Adapters, type PeftKind, type Pretrained, writePeft } from '../huggingface/index.js';
-import { saveAdapter, saveModel } from '../huggingface/node/index.js';
+import { copyCompanions, saveAdapter, saveModel } from '../huggingface/node/index.js';
 import type { HostTree, PreparedMethod } from './methods.js';
 
 /** How PEFT knows what a method trains: by name, without `flat-`. */
@@ -66,6 +66,7 @@ export async function saveTrained(
   if (kind === undefined) {
     const weights = orThrow(adapter.merge(base, adapters));
     orThrow(await saveModel(folder, { ...model, weights })());
+    orThrow(await copyCompanions(baseModel, folder)());
     return;
   }
   const files = orThrow(

@@ -1,7 +1,7 @@
 /** `flatlora merge`: works an adapter into its base, and writes a whole checkpoint. */
 import { orThrow } from '../../autodiff/index.js';
 import { mergePeft } from '../../huggingface/index.js';
-import { loadAdapter, loadModel, saveModel } from '../../huggingface/node/index.js';
+import { copyCompanions, loadAdapter, loadModel, saveModel } from '../../huggingface/node/index.js';
 import { type Command, type Flag, onlyKnown, required, SHARED_FLAGS } from '../command.js';
 import { EXIT } from '../exit.js';
 
@@ -19,10 +19,12 @@ export const mergeCommand: Command = {
   run: async (given, { out }) => {
     onlyKnown(given, FLAGS);
     const folder = required(given, 'out');
-    const model = orThrow(await loadModel(required(given, 'model'))());
+    const from = required(given, 'model');
+    const model = orThrow(await loadModel(from)());
     const adapter = orThrow(await loadAdapter(required(given, 'adapter'), model)());
     const weights = orThrow(mergePeft(model.weights, adapter));
     orThrow(await saveModel(folder, { ...model, weights })());
+    orThrow(await copyCompanions(from, folder)());
     out(
       { saved: folder, layers: adapter.layers.size },
       () => `merged ${adapter.layers.size} layers into ${folder}`,

@@ -137,6 +137,35 @@ export const saveModel = (
     TE.flatMap(() => writeJson(path.join(folder, 'config.json'), json)),
   );
 
+/** Files that stand beside the weights and stay true of a merged model. */
+const COMPANIONS = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'generation_config.json',
+  'preprocessor_config.json',
+];
+
+/** Copies tokenizer, generation and image settings from one model folder to another, where they are. */
+export const copyCompanions = (from: string, to: string): TE.TaskEither<Problem, void> =>
+  pipe(
+    COMPANIONS,
+    TE.traverseSeqArray((name) =>
+      pipe(
+        TE.fromTask(() => exists(path.join(from, name))),
+        TE.flatMap((there) =>
+          there
+            ? pipe(
+                readBytes(path.join(from, name)),
+                TE.flatMap((bytes) => writeBytesAtomically(path.join(to, name), bytes)),
+              )
+            : TE.right(undefined),
+        ),
+      ),
+    ),
+    TE.map(() => undefined),
+  );
+
 /** Reads an adapter folder of PEFT for a model. */
 export const loadAdapter = (
   folder: string,
