@@ -120,6 +120,7 @@ export function trialSearch<T>(
     seed: number,
     changes: Changes,
   ) => Cell,
+  seeds: readonly number[] = SEARCH_SEEDS,
 ): Search {
   const inFull = (tried: Settings): Settings => ({
     learningRate: settingsOf('lora').learningRate as number,
@@ -132,7 +133,7 @@ export function trialSearch<T>(
         .flatMap(([method, tried]) =>
           tried.flatMap((settings, trial) =>
             someTasks(tasks, surroundings).flatMap((task) =>
-              SEARCH_SEEDS.map((seed) =>
+              seeds.map((seed) =>
                 cellOf(surroundings, task, method, seed, { ...inFull(settings), trial }),
               ),
             ),
