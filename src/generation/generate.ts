@@ -13,7 +13,7 @@ export interface GenerateOptions {
   readonly sampler?: Sampler;
 }
 
-function checkPrompts(prompts: readonly (readonly number[])[], length: number): void {
+export function checkPrompts(prompts: readonly (readonly number[])[], length: number): void {
   if (prompts.length === 0) throw new FlatloraError('argument', 'generate: there are no prompts');
   const odd = prompts.findIndex((prompt) => prompt.length === 0 || prompt.length > length);
   if (odd >= 0) {
@@ -39,8 +39,8 @@ export async function* generateTogether(
   prompts: readonly (readonly number[])[],
   { maxTokens, stop = [], sampler = greedy }: GenerateOptions = {},
 ): AsyncGenerator<readonly (number | undefined)[], void> {
-  const { backend, length } = programs;
-  checkPrompts(prompts, length);
+  const { backend, length, before, longestPrompt } = programs;
+  checkPrompts(prompts, longestPrompt);
   const ours: DeviceArray[] = [];
   const placed = treeMap((leaf: HostArray | DeviceArray) => {
     if (isDeviceArray(leaf)) return leaf;
@@ -52,9 +52,9 @@ export async function* generateTogether(
   try {
     // The last token is never looked at again, so it needs no place in the cache.
     const room = (row: number) =>
-      Math.min(maxTokens ?? length, length + 1 - (prompts[row] as readonly number[]).length);
+      Math.min(maxTokens ?? length, length + 1 - before(prompts[row] as readonly number[]));
     const ended = prompts.map(() => false);
-    const positions = prompts.map((prompt) => prompt.length);
+    const positions = prompts.map(before);
     let tokens = prompts.map(() => 0);
     for (let written = 0; ; written++) {
       for (const row of ended.keys()) ended[row] ||= written >= room(row);

@@ -11,6 +11,7 @@ import {
   hostArray,
   ints,
   iota,
+  lt,
   mul,
   range,
   reshape,
@@ -23,12 +24,20 @@ import {
   type CausalDecoderConfig,
   type CausalDecoderWeights,
   cachedDecoder,
+  cachedEncoderDecoder,
+  type EncoderDecoderConfig,
+  type EncoderDecoderWeights,
   emptyCache,
   type KeyValueCache,
+  type ReadSource,
+  readSource,
 } from '../models/index.js';
 
-/** Texts that are being written, as the device remembers them. */
-export type DeviceCache = KeyValueCache<DeviceArray>;
+/**
+ * Texts that are being written, as the device remembers them: a tree of arrays whose first axis counts
+ * the texts.
+ */
+export type DeviceCache = unknown;
 
 /** What to expect of the next token of each text, and the memory with which to go on. */
 export interface Expected {
@@ -41,6 +50,10 @@ export interface DecoderPrograms {
   readonly backend: Backend;
   /** The most tokens that a text may have. */
   readonly length: number;
+  /** How many of them stand before the first that is written. */
+  readonly before: (prompt: readonly number[]) => number;
+  /** The most tokens of a prompt. */
+  readonly longestPrompt: number;
   /** Reads prompts of at least one token; the cache is the caller's to give to `step` or release. */
   readonly read: (weights: unknown, prompts: readonly (readonly number[])[]) => Promise<Expected>;
   /** Adds one token to each text. `positions` counts the tokens before it; the cache is given away. */
@@ -50,6 +63,8 @@ export interface DecoderPrograms {
     positions: readonly number[],
     cache: DeviceCache,
   ) => Promise<Expected>;
+  /** The texts with these numbers, in this order, each as often as it is named; the cache is given away. */
+  readonly reorder: (cache: DeviceCache, rows: readonly number[]) => Promise<DeviceCache>;
   readonly dispose: () => Promise<void>;
 }
 
@@ -102,30 +117,123 @@ export function decoderPrograms(
     { donate: [3] },
   );
 
-  const expected = async (result: unknown): Promise<Expected> => {
-    const { logits, cache } = result as { logits: DeviceArray; cache: DeviceCache };
-    const { data } = (await download(backend, logits)) as unknown as HostArray;
-    release(backend, logits);
-    const size = config.vocabulary;
-    const texts = range(data.length / size);
-    return { logits: texts.map((row) => data.subarray(row * size, (row + 1) * size)), cache };
-  };
+  const reorder = reordering(backend);
+  const expected = expectedOf(config.vocabulary, backend);
   return {
     backend,
     length,
+    longestPrompt: length,
+    before: (prompt) => prompt.length,
     read: async (weights, prompts) => {
-      const longest = Math.max(...prompts.map((prompt) => prompt.length));
-      const padded = Math.min(length, Math.ceil(longest / PADDED_TO) * PADDED_TO);
-      const tokens = new Int32Array(prompts.length * padded);
-      for (const [row, prompt] of prompts.entries()) tokens.set(prompt, row * padded);
-      const lengths = ints(prompts.map((prompt) => prompt.length));
-      return expected(await read(weights, hostArray(tokens, [prompts.length, padded]), lengths));
+      const { tokens, lengths } = padded(prompts, length);
+      return expected(await read(weights, tokens, lengths));
     },
     step: async (weights, tokens, positions, cache) =>
       expected(await step(weights, ints(tokens), ints(positions), cache)),
+    reorder: (cache, rows) => reorder(cache, ints(rows)),
     dispose: async () => {
       await read.dispose();
       await step.dispose();
+      await reorder.dispose();
+    },
+  };
+}
+
+/** Prompts as rows of one length, int [b, T], and the length of each. */
+function padded(prompts: readonly (readonly number[])[], longest: number) {
+  const most = Math.max(...prompts.map((prompt) => prompt.length));
+  const length = Math.min(longest, Math.ceil(most / PADDED_TO) * PADDED_TO);
+  const tokens = new Int32Array(prompts.length * length);
+  for (const [row, prompt] of prompts.entries()) tokens.set(prompt, row * length);
+  return {
+    tokens: hostArray(tokens, [prompts.length, length]),
+    lengths: ints(prompts.map((prompt) => prompt.length)),
+  };
+}
+
+/** Logits on the host, the cache where it is. */
+const expectedOf =
+  (vocabulary: number, backend: Backend) =>
+  async (result: unknown): Promise<Expected> => {
+    const { logits, cache } = result as { logits: DeviceArray; cache: DeviceCache };
+    const { data } = (await download(backend, logits)) as unknown as HostArray;
+    release(backend, logits);
+    const texts = range(data.length / vocabulary);
+    return {
+      logits: texts.map((row) => data.subarray(row * vocabulary, (row + 1) * vocabulary)),
+      cache,
+    };
+  };
+
+/** Rows of every array of a cache. */
+const reordering = (backend: Backend) =>
+  compile(
+    (cache: unknown, rows: Value) =>
+      treeMap((x: Value) => gather(x, rows), cache as Record<string, Value>),
+    backend,
+    { donate: [0] },
+  );
+
+/**
+ * The same for an encoder–decoder: prompts are what is read, texts begin with a token of their own.
+ *
+ * @param options.length the most tokens of a text, that first one included.
+ * @param options.startToken what stands before the first written token.
+ */
+export function encoderDecoderPrograms(
+  config: EncoderDecoderConfig,
+  backend: Backend,
+  { length, startToken }: { readonly length: number; readonly startToken: number },
+): DecoderPrograms {
+  const reader = readSource(config);
+  const decoder = cachedEncoderDecoder(config);
+  const go = (
+    weights: EncoderDecoderWeights,
+    source: ReadSource,
+    tokens: Value,
+    start: Value,
+    old: KeyValueCache,
+  ) => {
+    const [batch] = tokens.shape as readonly [number];
+    const { logits, cache } = decoder(weights, source, reshape(tokens, [batch, 1]), start, old);
+    return { logits: reshape(logits, [batch, config.vocabulary]), cache: { source, cache } };
+  };
+  const read = compile((weights: EncoderDecoderWeights, tokens: Value, lengths: Value) => {
+    const [batch] = tokens.shape as readonly [number];
+    const mask = lt(iota(tokens.shape, 1), reshape(lengths, [batch, 1]));
+    const empty = treeMap((x: HostArray) => constant(x), emptyCache(config, batch, length));
+    const source = reader(weights, tokens, mask);
+    const start = mul(lengths, 0);
+    return go(weights, source, add(start, startToken), start, empty as unknown as KeyValueCache);
+  }, backend);
+  const step = compile(
+    (
+      weights: EncoderDecoderWeights,
+      tokens: Value,
+      start: Value,
+      { source, cache }: { source: ReadSource; cache: KeyValueCache },
+    ) => go(weights, source, tokens, start, cache),
+    backend,
+    { donate: [3] },
+  );
+  const reorder = reordering(backend);
+  const expected = expectedOf(config.vocabulary, backend);
+  return {
+    backend,
+    length,
+    longestPrompt: config.maxLength,
+    before: () => 1,
+    read: async (weights, prompts) => {
+      const { tokens, lengths } = padded(prompts, config.maxLength);
+      return expected(await read(weights, tokens, lengths));
+    },
+    step: async (weights, tokens, positions, cache) =>
+      expected(await step(weights, ints(tokens), ints(positions), cache as never)),
+    reorder: (cache, rows) => reorder(cache, ints(rows)),
+    dispose: async () => {
+      await read.dispose();
+      await step.dispose();
+      await reorder.dispose();
     },
   };
 }

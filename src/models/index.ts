@@ -3,10 +3,18 @@ export * from './diffusion/ddim.js';
 export * from './diffusion/denoising.js';
 export * from './diffusion/schedule.js';
 export * from './families/cachedDecoder.js';
+export * from './families/cachedEncoderDecoder.js';
 export * from './families/causalDecoder.js';
 export * from './families/contrastive.js';
 export * from './families/diffusionTransformer.js';
-export * from './families/encoderDecoder.js';
+export {
+  type EncoderDecoderConfig,
+  type EncoderDecoderInputs,
+  type EncoderDecoderWeights,
+  encode,
+  encoderDecoder,
+  initEncoderDecoder,
+} from './families/encoderDecoder.js';
 export * from './families/textEncoder.js';
 export * from './families/visionTransformer.js';
 export * from './initialisers.js';

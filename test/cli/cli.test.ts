@@ -211,6 +211,22 @@ describe('finetune', () => {
     });
   });
 
+  test('what a T5 writes, greedily and by beam search', async () => {
+    const ask = [
+      'generate',
+      '--model',
+      at('t5_v1_0'),
+      '--prompt',
+      'red cat',
+      '--max-tokens',
+      '4',
+      '--threads',
+      '1',
+    ];
+    expect((await json(...ask)).tokens).toBeLessThanOrEqual(4);
+    expect((await json(...ask, '--beams', '3')).tokens).toBeLessThanOrEqual(4);
+  });
+
   test('a BERT on TSV with DoRA', async () => {
     const result = await json(
       'finetune',

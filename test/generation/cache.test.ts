@@ -11,7 +11,13 @@ import {
 } from '../../src/autodiff/index.js';
 import { lora } from '../../src/flatlora/index.js';
 import { completions, decoderPrograms, generate } from '../../src/generation/index.js';
-import { type Backend, evaluate, referenceBackend, wasmBackend } from '../../src/kernels/index.js';
+import {
+  type Backend,
+  evaluate,
+  referenceBackend,
+  release,
+  wasmBackend,
+} from '../../src/kernels/index.js';
 import {
   type CausalDecoderConfig,
   type CausalDecoderWeights,
@@ -113,7 +119,7 @@ describe.each([
         ({ logits, cache } = await programs.step(weights, tokens, positions, cache));
         for (const [row, text] of going.entries()) text.push(tokens[row] as number);
       }
-      for (const { keys, values } of cache) for (const x of [keys, values]) backend.release(x);
+      release(backend, cache);
       await programs.dispose();
     },
   );
@@ -178,7 +184,7 @@ describe('generation', () => {
     );
     const merged = orThrow(method.merge(base, moved as typeof adapters));
     const [{ logits, cache }] = [await programs.read(merged, [[1, 2, 3]])];
-    for (const { keys, values } of cache) for (const x of [keys, values]) backend.release(x);
+    release(backend, cache);
     const expected = await anew(BASE, merged, [1, 2, 3], backend);
     expect(greatestGap(logits[0] as ArrayLike<number>, expected)).toBeLessThan(1e-12);
     expect(greatestGap(await anew(BASE, weights, [1, 2, 3], backend), expected)).toBeGreaterThan(

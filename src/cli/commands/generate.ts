@@ -2,14 +2,18 @@
 import { FlatloraError, key, orThrow } from '../../autodiff/index.js';
 import { aidsOf, hostWeights, openBackend, promptTokens, uploaded } from '../../finetune/index.js';
 import {
+  beamSearch,
+  type DecoderPrograms,
   decoderPrograms,
+  encoderDecoderPrograms,
   generate,
   greedy,
   type Sampler,
   sampled,
 } from '../../generation/index.js';
-import { openModel } from '../../huggingface/node/index.js';
-import { release } from '../../kernels/index.js';
+import type { Seq2SeqConfig } from '../../huggingface/index.js';
+import { type OpenedModel, openModel } from '../../huggingface/node/index.js';
+import { type Backend, release } from '../../kernels/index.js';
 import type { CausalDecoderConfig } from '../../models/index.js';
 import { type Command, type Flag, onlyKnown, required, SHARED_FLAGS } from '../command.js';
 import { EXIT } from '../exit.js';
@@ -18,6 +22,16 @@ const FLAGS: readonly Flag[] = [
   SHARED_FLAGS.model,
   SHARED_FLAGS.adapter,
   { field: 'prompt', kind: 'text', help: 'what the text begins with' },
+  {
+    field: 'beams',
+    kind: 'number',
+    help: 'texts alive at once in a beam search (default: 1, none)',
+  },
+  {
+    field: 'lengthPenalty',
+    kind: 'number',
+    help: 'exponent of the length in a beam’s score (default: 1)',
+  },
   { field: 'maxTokens', kind: 'number', help: 'tokens to write at most (default: 100)' },
   {
     field: 'temperature',
@@ -43,11 +57,31 @@ function samplerOf(given: Readonly<Record<string, unknown>>): Sampler {
       });
 }
 
+/** Programs long enough for a prompt and what is written after it. */
+function programsFor(
+  { architecture, config }: OpenedModel,
+  backend: Backend,
+  prompt: number,
+  maxTokens: number,
+): DecoderPrograms {
+  if (architecture.task === 'seq2seq-lm') {
+    const { startToken } = config as Seq2SeqConfig;
+    return encoderDecoderPrograms(config as Seq2SeqConfig, backend, {
+      length: 1 + maxTokens,
+      startToken,
+    });
+  }
+  const decoder = config as CausalDecoderConfig;
+  const length = Math.min(decoder.maxLength, prompt + maxTokens);
+  return decoderPrograms(decoder, backend, { length });
+}
+
 export const generateCommand: Command = {
   name: 'generate',
-  summary: 'write text with a causal language model',
+  summary: 'write text with a causal language model or an encoder–decoder',
   examples: [
     'flatlora generate --model ./llama --adapter run/best --prompt "Once upon a time"',
+    'flatlora generate --model ./t5 --prompt "summarise: …" --beams 4',
     'flatlora generate --model ./llama --prompt "1 + 1 =" --temperature 0.8 --top-p 0.9 --seed 7',
   ],
   flags: FLAGS,
@@ -55,37 +89,51 @@ export const generateCommand: Command = {
     onlyKnown(given, FLAGS);
     const folder = required(given, 'model');
     const prompt = required(given, 'prompt');
-    const { adapter, maxTokens = 100, stop } = given as Readonly<Record<string, never>>;
+    const {
+      adapter,
+      maxTokens = 100,
+      stop,
+      beams = 1,
+      lengthPenalty = 1,
+    } = given as Readonly<Record<string, never>>;
     const opened = orThrow(await openModel(folder)());
-    if (opened.architecture.task !== 'causal-lm') {
+    const { task, name } = opened.architecture;
+    if (task !== 'causal-lm' && task !== 'seq2seq-lm') {
       throw new FlatloraError(
         'argument',
-        `generate: ${opened.architecture.name} is for ${opened.architecture.task}, expected a causal language model`,
+        `generate: ${name} is for ${task}, expected a causal language model or an encoder–decoder`,
       );
     }
     const limits = { maxLength: 0, maxTargetLength: 0, pack: false, buckets: 1 };
     const { tokenizer: load, endToken } = aidsOf(folder, opened, limits);
     const tokenizer = await load();
-    const ids = promptTokens(tokenizer, prompt, endToken);
+    const reads = task === 'seq2seq-lm';
+    const ids = reads ? tokenizer.encode(prompt) : promptTokens(tokenizer, prompt, endToken);
     const weights = await hostWeights(opened, adapter === undefined ? {} : { adapter });
     const { backend } = await openBackend(
       given.backend as string | undefined,
       given.threads as number | undefined,
     );
-    const config = opened.config as CausalDecoderConfig;
-    const length = Math.min(config.maxLength, ids.length + Number(maxTokens));
-    const programs = decoderPrograms(config, backend, { length });
+    const programs = programsFor(opened, backend, ids.length, Number(maxTokens));
     const onDevice = uploaded(backend, weights);
+    const ends = endToken === undefined ? [] : [endToken];
     const written: number[] = [];
     const text = () => tokenizer.decode(written);
     const started = performance.now();
-    for await (const token of generate(programs, onDevice, ids, {
-      maxTokens: Number(maxTokens),
-      stop: endToken === undefined ? [] : [endToken],
-      sampler: samplerOf(given),
-    })) {
-      written.push(token);
-      if (signal.aborted || (stop !== undefined && text().includes(stop))) break;
+    if (Number(beams) > 1) {
+      const [best] = await beamSearch(programs, onDevice, ids, {
+        beams: Number(beams),
+        maxTokens: Number(maxTokens),
+        lengthPenalty: Number(lengthPenalty),
+        stop: ends,
+      });
+      written.push(...(best?.tokens ?? []));
+    } else {
+      const options = { maxTokens: Number(maxTokens), stop: ends, sampler: samplerOf(given) };
+      for await (const token of generate(programs, onDevice, ids, options)) {
+        written.push(token);
+        if (signal.aborted || (stop !== undefined && text().includes(stop))) break;
+      }
     }
     const seconds = (performance.now() - started) / 1000;
     await programs.dispose();

@@ -23,9 +23,9 @@ import {
 import { filled } from '../initialisers.js';
 import type { KeyValues } from '../layers/attention.js';
 import { embedding } from '../layers/embedding.js';
-import { blockWithKeyValues } from '../transformer/block.js';
-import { resolveConfig } from '../transformer/config.js';
-import { blockInputs, lastNorm } from '../transformer/stack.js';
+import { type BlockInputs, blockWithKeyValues } from '../transformer/block.js';
+import { type ResolvedConfig, resolveConfig } from '../transformer/config.js';
+import { blockInputs, lastNorm, type StackWeights } from '../transformer/stack.js';
 import {
   type CausalDecoderConfig,
   type CausalDecoderWeights,
@@ -66,6 +66,35 @@ function written(old: Value, fresh: Value, start: Value): Value {
   const rows = gather(reshape(fresh, [batch * count, ...rest]), source);
   const isFresh = reshape(lt(-1, source), [batch, length, ...rest.map(() => 1)]);
   return select(isFresh, rows, old);
+}
+
+/**
+ * Tokens x [b, T, width] through all blocks, their keys and values written into the cache from row
+ * `start` [b] on, and the last norm. `inputs` says what else block i is given.
+ */
+export function cachedStack(
+  config: ResolvedConfig,
+  weights: StackWeights,
+  x: Value,
+  start: Value,
+  cache: KeyValueCache,
+  inputs: (block: number) => BlockInputs,
+): { readonly out: Value; readonly cache: KeyValueCache } {
+  const remembered: KeyValues[] = [];
+  let hidden = x;
+  for (const [i, blockWeights] of weights.blocks.entries()) {
+    const old = cache[i] as KeyValues;
+    const { out, keyValues } = blockWithKeyValues(config, blockWeights, hidden, {
+      ...inputs(i),
+      remember: (fresh) => ({
+        keys: written(old.keys, fresh.keys, start),
+        values: written(old.values, fresh.values, start),
+      }),
+    });
+    remembered.push(keyValues);
+    hidden = out;
+  }
+  return { out: lastNorm(config, weights, hidden), cache: remembered };
 }
 
 /**
@@ -117,24 +146,15 @@ export function cachedDecoder(
         ? before
         : lt(select(before, sub(own, iota(seen, 2)), slidingWindow), slidingWindow);
 
-    const remembered: KeyValues[] = [];
-    let x = blockInputs(resolved, weights, embedding(weights.tokenEmbedding, tokens), positions);
-    for (const [i, blockWeights] of weights.blocks.entries()) {
-      const old = cache[i] as KeyValues;
-      const { out, keyValues } = blockWithKeyValues(resolved, blockWeights, x, {
-        mask,
-        positions,
-        remember: (fresh) => ({
-          keys: written(old.keys, fresh.keys, start),
-          values: written(old.values, fresh.values, start),
-        }),
-      });
-      remembered.push(keyValues);
-      x = out;
-    }
-    return {
-      logits: tokenLogits(config, weights, lastNorm(resolved, weights, x)),
-      cache: remembered,
-    };
+    const embedded = embedding(weights.tokenEmbedding, tokens);
+    const { out, cache: remembered } = cachedStack(
+      resolved,
+      weights,
+      blockInputs(resolved, weights, embedded, positions),
+      start,
+      cache,
+      () => ({ mask, positions }),
+    );
+    return { logits: tokenLogits(config, weights, out), cache: remembered };
   };
 }

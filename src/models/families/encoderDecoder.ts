@@ -32,7 +32,8 @@ export interface EncoderDecoderInputs {
   readonly targetMask?: Value | undefined;
 }
 
-const sides = (config: EncoderDecoderConfig) => {
+/** The configurations of both sides, with their defaults. */
+export const sides = (config: EncoderDecoderConfig) => {
   const decoder = resolveConfig(config);
   return { decoder, encoder: { ...decoder, depth: config.encoderDepth ?? config.depth } };
 };

@@ -34,6 +34,8 @@ export interface BlockWeights<V = Value, M = MatrixOf<V>> {
 export interface BlockInputs extends MaskOptions {
   /** What cross-attention looks at, [b, S, width]. */
   readonly memory?: Value | undefined;
+  /** Its keys and values where they are known already: memory that is looked at again and again. */
+  readonly memoryKeyValues?: KeyValues | undefined;
   /** Bool [b, S], true where the memory may be looked at. */
   readonly memoryMask?: Value | undefined;
   /** Key of the dropout masks. */
@@ -58,7 +60,16 @@ export function blockWithKeyValues(
   config: ResolvedConfig,
   weights: BlockWeights,
   x: Value,
-  { memory, memoryMask, key, keep, positions, remember, ...masks }: BlockInputs = {},
+  {
+    memory,
+    memoryKeyValues: known,
+    memoryMask,
+    key,
+    keep,
+    positions,
+    remember,
+    ...masks
+  }: BlockInputs = {},
 ): { readonly out: Value; readonly keyValues: KeyValues } {
   const before = config.normPlacement === 'pre';
   const normed = (w: NormWeights, y: Value) => norm(config.norm, w, y, config.normEpsilon);
@@ -86,7 +97,9 @@ export function blockWithKeyValues(
 
   const { crossAttention, crossAttentionNorm } = weights;
   const crossed =
-    crossAttention === undefined || crossAttentionNorm === undefined || memory === undefined
+    crossAttention === undefined ||
+    crossAttentionNorm === undefined ||
+    (memory === undefined && known === undefined)
       ? attended
       : joined(
           crossAttentionNorm,
@@ -94,7 +107,8 @@ export function blockWithKeyValues(
           dropped(
             'crossAttention',
             attention(config, crossAttention, seen(crossAttentionNorm, attended), {
-              context: memory,
+              ...(memory !== undefined && { context: memory }),
+              ...(known !== undefined && { remember: () => known }),
               mask: memoryMask,
               key: childKey(key, KEYS.crossWeights),
             }),
