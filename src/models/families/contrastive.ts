@@ -145,10 +145,11 @@ export function initContrastive(
 ): ContrastiveWeights<HostArray> {
   const [kv, kt, ks, kp] = split(key, 4) as [Key, Key, Key, Key];
   const resolved = resolveConfig(vision);
-  const { head, ...tower } = initVisionTransformer(vision, kv);
+  const { head, patchEmbedding, ...tower } = initVisionTransformer(vision, kv);
   return {
     vision: {
       ...tower,
+      patchEmbedding: { weight: patchEmbedding.weight },
       embeddingNorm: initNorm(resolved.norm, vision.width),
       head: { weight: head.weight },
     },

@@ -61,8 +61,8 @@ export interface TextEncoderInputs {
 /** Where tokens stand when only those that are no padding count: 1, 2, … beyond the padding's own id. */
 function countedPositions(tokens: Value, padding: number, below: number) {
   const counts = select(equal(tokens, padding), 0, 1);
-  const ordinals = convert(cumsum(convert(counts, 'float'), 1), 'int');
-  return { at: add(mul(ordinals, counts), padding), below };
+  const ordinals = convert(mul(cumsum(counts, 1), counts), 'int');
+  return { at: add(ordinals, padding), below };
 }
 
 /**
