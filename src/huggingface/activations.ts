@@ -2,6 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js';
 import { fail, type Result } from '../autodiff/index.js';
 import type { Activation } from '../models/index.js';
+import { shown } from './json.js';
 
 const NAMES: Readonly<Record<string, Activation>> = {
   gelu: 'gelu',
@@ -20,7 +21,7 @@ export function activationOf(name: string): Result<Activation> {
   return ours === undefined
     ? fail(
         'checkpoint',
-        `config.json: the activation is ${name.slice(0, 40)}, expected one of ${Object.keys(NAMES).join(', ')}`,
+        `config.json: the activation is ${shown(name)}, expected one of ${Object.keys(NAMES).join(', ')}`,
       )
     : E.right(ours);
 }

@@ -17,11 +17,20 @@ export function checked<S extends v.GenericSchema>(
   const [issue] = parsed.issues;
   const field = v.getDotPath(issue);
   const expected = issue.expected ?? issue.message;
-  const given = issue.received.length > 60 ? `${issue.received.slice(0, 57)}…` : issue.received;
+  const given = shown(issue.received);
   return fail(
     'checkpoint',
-    `${file}: ${field === null ? 'the file' : field} is ${given}, expected ${expected}`,
+    `${file}: ${field === null ? 'the file' : shown(field)} is ${given}, expected ${expected}`,
   );
+}
+
+/** A text of somebody's file for a message: on one line, and not too long. */
+export function shown(text: string): string {
+  const line = text.replace(
+    /[\p{Cc}\u2028\u2029]/gu,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  return line.length > 90 ? `${line.slice(0, 87)}…` : line;
 }
 
 /** A whole number above zero. */

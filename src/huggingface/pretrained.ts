@@ -17,7 +17,7 @@ import {
 import type { Json, StoredTensor, TensorSource, WritableType } from '../checkpoints/index.js';
 import { stored } from '../checkpoints/index.js';
 import type { AnyArchitecture } from './architecture.js';
-import { checked } from './json.js';
+import { checked, shown } from './json.js';
 import { oursOf, type Place, storedOf, storedShapeOf } from './places.js';
 import { ARCHITECTURES } from './registry.js';
 
@@ -42,7 +42,7 @@ export const architectureOf = (json: unknown): Result<AnyArchitecture> =>
       return found === undefined
         ? fail(
             'checkpoint',
-            `config.json: architectures is ${architectures.join(', ').slice(0, 80)}, expected one of ${ARCHITECTURES.map(({ name }) => name).join(', ')}`,
+            `config.json: architectures is ${shown(architectures.join(', '))}, expected one of ${ARCHITECTURES.map(({ name }) => name).join(', ')}`,
           )
         : E.right(found);
     }),
@@ -50,7 +50,8 @@ export const architectureOf = (json: unknown): Result<AnyArchitecture> =>
 
 /** Names for a message: the first few, and how many more there are. */
 export const listed = (names: readonly string[]): string =>
-  names.slice(0, 5).join(', ') + (names.length > 5 ? ` and ${names.length - 5} more` : '');
+  names.slice(0, 5).map(shown).join(', ') +
+  (names.length > 5 ? ` and ${names.length - 5} more` : '');
 
 /** Prefixes that a checkpoint of the bare model lacks, or has besides: `model.`, `transformer.`. */
 const withoutPrefix = (name: string): string => name.slice(name.indexOf('.') + 1);

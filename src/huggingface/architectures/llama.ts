@@ -13,7 +13,7 @@ import type {
   RotaryScaling,
 } from '../../models/index.js';
 import type { Architecture } from '../architecture.js';
-import { checked, or, size } from '../json.js';
+import { checked, or, shown, size } from '../json.js';
 import { linearPlaces, normPlaces, type Place, tablePlace } from '../places.js';
 
 export interface LlamaConfig extends CausalDecoderConfig {
@@ -117,7 +117,7 @@ function rotaryScaling(
     default:
       return fail(
         'checkpoint',
-        `config.json: rope_scaling.rope_type is ${kind}, expected default, linear, dynamic, llama3 or yarn`,
+        `config.json: rope_scaling.rope_type is ${shown(kind)}, expected default, linear, dynamic, llama3 or yarn`,
       );
   }
 }

@@ -6,7 +6,7 @@ import * as E from 'fp-ts/lib/Either.js';
 import * as v from 'valibot';
 import { fail, type Result } from '../../autodiff/index.js';
 import type { Json } from '../../checkpoints/index.js';
-import { checked, or, size } from '../json.js';
+import { checked, or, shown, size } from '../json.js';
 
 export type PeftKind = 'lora' | 'rslora' | 'dora' | 'adalora';
 
@@ -48,7 +48,7 @@ export const readPeftConfig = (json: unknown): Result<PeftConfig> =>
   E.flatMap(checked(schema, json, FILE), (given) => {
     const refuse = (field: string, expected: string) =>
       fail('checkpoint', `${FILE}: ${field} is not supported, expected ${expected}`);
-    if (given.bias !== 'none') return refuse(`bias "${given.bias}"`, '"none"');
+    if (given.bias !== 'none') return refuse(`bias "${shown(given.bias)}"`, '"none"');
     for (const field of [
       'layer_replication',
       'trainable_token_indices',
