@@ -27,7 +27,7 @@ export interface Evaluation {
 /** Loss and accuracy, perplexity or exact matches, by the model's task; means over all examples. */
 export async function evaluateModel(options: EvaluateOptions): Promise<Evaluation> {
   const { batchSize = 16, maxLength = 512, maxTargetLength = 128, adapter } = options;
-  const opened = orThrow(await openModel(options.model)());
+  const opened = orThrow(await openModel(options.model, { keepHalf: true })());
   const kind = taskOf(opened.architecture);
   const limits = { maxLength, maxTargetLength, pack: false, buckets: 1 };
   const examples = await kind.load(options.data, aidsOf(options.model, opened, limits));

@@ -134,7 +134,10 @@ export async function finetune(
   { observe = () => undefined, signal, say = () => undefined }: FinetuneHooks = {},
 ): Promise<FinetuneResult> {
   const own = key(settings.seed);
-  const opened = configured(orThrow(await openModel(settings.model)()), settings);
+  const opened = configured(
+    orThrow(await openModel(settings.model, { keepHalf: true })()),
+    settings,
+  );
   const { architecture, config, json } = opened;
   const kind = taskOf(architecture);
   const aids = aidsOf(settings.model, opened, settings);

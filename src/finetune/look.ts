@@ -32,7 +32,7 @@ export async function lookAt<T>(options: LookOptions, use: (look: Look) => Promi
     examples = 64,
     adapter,
   } = options;
-  const opened = orThrow(await openModel(options.model)());
+  const opened = orThrow(await openModel(options.model, { keepHalf: true })());
   const kind = taskOf(opened.architecture);
   const limits = { maxLength, maxTargetLength, pack: false, buckets: 1 };
   const all = await kind.load(options.data, aidsOf(options.model, opened, limits));

@@ -1,6 +1,15 @@
 /** A model folder, opened for a task: what is needed before and beside its weights. */
 import path from 'node:path';
-import { flatten, type HostArray, isHostArray, orThrow, treeMap } from '../autodiff/index.js';
+import {
+  dtypeOfHost,
+  flatten,
+  type HostArray,
+  isHostArray,
+  orThrow,
+  toFloat,
+  toHalf,
+  treeMap,
+} from '../autodiff/index.js';
 import { mergePeft } from '../huggingface/index.js';
 import {
   loadAdapter,
@@ -11,7 +20,7 @@ import {
 } from '../huggingface/node/index.js';
 import { type Backend, wasmBackend } from '../kernels/index.js';
 import { chooseNodeBackend, nodeBackendByName } from '../kernels/node.js';
-import { storeAs } from '../models/index.js';
+import { isTable, storeAs } from '../models/index.js';
 import type { FinetuneSettings } from './settings.js';
 import type { ModelAids } from './tasks/index.js';
 
@@ -43,20 +52,34 @@ export function aidsOf(
   };
 }
 
-/** The weights on the host, in the precision that is wanted, with an adapter worked in where one is given. */
+type Precision = FinetuneSettings['precision'];
+
+/** An array as it is to be kept: matrices of linear layers in the precision, everything else as float32. */
+const keptAs =
+  (precision: Precision) =>
+  (array: HostArray, path: string): HostArray => {
+    const isMatrix = array.shape.length === 2 && !isTable(path);
+    if (precision === 'float32' || !isMatrix) return toFloat(array);
+    return dtypeOfHost(array) === precision ? array : toHalf(toFloat(array), precision);
+  };
+
+/**
+ * The weights on the host in the precision that is wanted, converted tensor by tensor; with an adapter
+ * worked in where one is given.
+ * @param opened with its halves kept (`keepHalf`), or they are widened first
+ */
 export async function hostWeights(
   opened: OpenedModel,
   {
     precision = 'float32',
     adapter,
-  }: { precision?: FinetuneSettings['precision']; adapter?: string },
+  }: { readonly precision?: Precision; readonly adapter?: string } = {},
 ): Promise<unknown> {
-  const weights = orThrow(await placeModel(opened, (array: HostArray) => array)());
-  const whole =
-    adapter === undefined
-      ? weights
-      : orThrow(mergePeft(weights, orThrow(await loadAdapter(adapter, opened)())));
-  return precision === 'float32' ? whole : storeAs(precision)(whole);
+  const first = adapter === undefined ? precision : 'float32';
+  const weights = orThrow(await placeModel(opened, keptAs(first))());
+  if (adapter === undefined) return weights;
+  const merged = orThrow(mergePeft(weights, orThrow(await loadAdapter(adapter, opened)())));
+  return precision === 'float32' ? merged : storeAs(precision)(merged);
 }
 
 /** Uploads every array of a tree. */

@@ -9,5 +9,6 @@ export { chromeTrace, type KernelTime, printProfile } from './profile.js';
 export * from './reference/backend.js';
 export * from './runner.js';
 export { type WasmOptions, wasmBackend } from './wasm/backend.js';
+export { type MemoryPrediction, predictMemory } from './wasm/predict.js';
 export { type WebgpuOptions, webgpuBackend } from './webgpu/backend.js';
 export type { TuningStore } from './webgpu/tuning.js';

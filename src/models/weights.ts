@@ -44,6 +44,9 @@ export const childKey = (key: MaybeKey, n: number): MaybeKey =>
 /** Tables of which rows are read; every other matrix is a linear layer's. */
 const TABLE = /(^|\.)(tokenEmbedding|positionEmbedding|relativeBias)(\.|$)/;
 
+/** Whether `storeAs` keeps a matrix as it is because it is a table of which rows are read. */
+export const isTable = (path: string): boolean => TABLE.test(path);
+
 /**
  * Weights to be stored at half the size: the matrices of linear layers, each number rounded to the
  * nearest. Norms, biases and tokens stay as they are, and so do embeddings unless asked for. Layers
@@ -56,7 +59,7 @@ export const storeAs =
   <W>(weights: W): W =>
     treeMap(
       (x: HostArray, path) =>
-        x.shape.length === 2 && dtypeOfHost(x) === 'float' && (embeddings || !TABLE.test(path))
+        x.shape.length === 2 && dtypeOfHost(x) === 'float' && (embeddings || !isTable(path))
           ? toHalf(x, precision)
           : x,
       weights,

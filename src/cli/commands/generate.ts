@@ -96,7 +96,7 @@ export const generateCommand: Command = {
       beams = 1,
       lengthPenalty = 1,
     } = given as Readonly<Record<string, never>>;
-    const opened = orThrow(await openModel(folder)());
+    const opened = orThrow(await openModel(folder, { keepHalf: true })());
     const { task, name } = opened.architecture;
     if (task !== 'causal-lm' && task !== 'seq2seq-lm') {
       throw new FlatloraError(

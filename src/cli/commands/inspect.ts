@@ -4,7 +4,8 @@ import * as E from 'fp-ts/lib/Either.js';
 import { orThrow, sizeOf } from '../../autodiff/index.js';
 import type { TensorInfo } from '../../checkpoints/index.js';
 import { openSafetensors } from '../../checkpoints/node/index.js';
-import { misfit, modulesOf, readPeftConfig } from '../../huggingface/index.js';
+import { finetuneSettings, planFinetune } from '../../finetune/index.js';
+import { architectureOf, misfit, modulesOf, readPeftConfig } from '../../huggingface/index.js';
 import { isAdapterFolder, openModel, readJson } from '../../huggingface/node/index.js';
 import { type Command, type Flag, onlyKnown, required, SHARED_FLAGS } from '../command.js';
 import { EXIT } from '../exit.js';
@@ -12,6 +13,25 @@ import { EXIT } from '../exit.js';
 const FLAGS: readonly Flag[] = [
   { ...SHARED_FLAGS.model, help: 'a model folder, an adapter folder or a .safetensors file' },
   { field: 'tensors', kind: 'switch', help: 'list every tensor' },
+  {
+    field: 'plan',
+    kind: 'switch',
+    help: 'predict the memory of a training step on WebAssembly; nothing but config.json is read',
+  },
+  { field: 'method', kind: 'text', help: 'for --plan (default: flat-lora)' },
+  { field: 'rank', kind: 'number', help: 'for --plan (default: 8)' },
+  { field: 'batchSize', kind: 'number', help: 'for --plan (default: 16)' },
+  { field: 'microBatches', kind: 'number', help: 'for --plan (default: 1)' },
+  { field: 'maxLength', kind: 'number', help: 'for --plan: tokens of an example (default: 512)' },
+  { field: 'maxTargetLength', kind: 'number', help: 'for --plan (default: 128)' },
+  {
+    field: 'precision',
+    kind: 'text',
+    help: 'for --plan: float32, bfloat16 or float16 (default: float32)',
+  },
+  { field: 'checkpointing', kind: 'switch', help: 'for --plan' },
+  { field: 'targetModules', kind: 'list', help: 'for --plan' },
+  SHARED_FLAGS.threads,
 ];
 
 const BYTES: Readonly<Record<string, number>> = { F64: 8, I64: 8, U64: 8, F32: 4, I32: 4, U32: 4 };
@@ -70,6 +90,16 @@ async function inspectModel(folder: string, withList: boolean): Promise<Shown> {
   };
 }
 
+/** The memory of a training step with these settings. */
+async function planOf(folder: string, given: Readonly<Record<string, unknown>>): Promise<object> {
+  const json = orThrow(await readJson(path.join(folder, 'config.json'))());
+  const architecture = orThrow(architectureOf(json));
+  const { tensors: _, plan: __, ...settings } = given;
+  const known = orThrow(finetuneSettings({ ...settings, train: 'none', out: 'none' }));
+  const config = orThrow(architecture.config(json));
+  return { architecture: architecture.name, ...planFinetune(architecture, config, known) };
+}
+
 async function inspectAdapter(folder: string, withList: boolean): Promise<Shown> {
   const json = orThrow(await readJson(path.join(folder, 'adapter_config.json'))());
   const source = orThrow(await openSafetensors(path.join(folder, 'adapter_model.safetensors'))());
@@ -110,12 +140,25 @@ function text({ list, bytes, ...facts }: Shown): string {
 export const inspectCommand: Command = {
   name: 'inspect',
   summary: 'architecture, tensors, sizes and target modules of a checkpoint or an adapter',
-  examples: ['flatlora inspect --model ./llama', 'flatlora inspect --model run/adapter --tensors'],
+  examples: [
+    'flatlora inspect --model ./llama',
+    'flatlora inspect --model run/adapter --tensors',
+    'flatlora inspect --model ./llama --plan --batch-size 4 --max-length 256 --precision bfloat16',
+  ],
   flags: FLAGS,
   run: async (given, { out }) => {
     onlyKnown(given, FLAGS);
     const place = required(given, 'model');
     const withList = given.tensors === true;
+    if (given.plan === true) {
+      const found = await planOf(place, given);
+      out(found, () =>
+        Object.entries(found)
+          .map(([name, x]) => `${name}: ${/Bytes$/.test(name) ? mebibytes(x) : x}`)
+          .join('\n'),
+      );
+      return EXIT.ok;
+    }
     const found = place.endsWith('.safetensors')
       ? await inspectFile(place)
       : (await isAdapterFolder(place))

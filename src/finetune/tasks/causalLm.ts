@@ -15,6 +15,7 @@ import {
   softmaxCrossEntropy,
 } from '../../models/index.js';
 import type { Tokenizer } from '../../tokenizers/index.js';
+import { blankBooleans, blankInts } from './blank.js';
 import { fixedRows, ragged } from './examples.js';
 import { filled, knownField, recordsOf } from './records.js';
 import type { DataSource, ModelAids, TaskKind } from './types.js';
@@ -82,6 +83,11 @@ export const causalLmTask: TaskKind<CausalDecoderWeights, CausalLmBatch> = {
       (some, length) => ({ ...paddedRows(some, length, padToken) }),
     );
   },
+  blank: (_, batchSize, { maxLength: length }) => ({
+    tokens: blankInts(batchSize, length),
+    labels: blankInts(batchSize, length),
+    mask: blankBooleans(batchSize, length),
+  }),
   perExample: (config: CausalDecoderConfig) => {
     const { outputs } = causalLm(config);
     return (weights, batch) => {

@@ -23,6 +23,7 @@ import {
   type VisionTransformerWeights,
 } from '../../models/index.js';
 import type { Metrics } from '../../training/index.js';
+import { blankBooleans, blankFloats, blankInts } from './blank.js';
 import { fixedRows, ragged } from './examples.js';
 import { fields, filled, knownField, labelsOf, orDataError, recordsOf } from './records.js';
 import type { Examples, TaskKind } from './types.js';
@@ -86,6 +87,13 @@ export const imageClassificationTask: TaskKind<VisionTransformerWeights, ImageBa
   model: imageClassification,
   load: ({ path: folder }, { config, classes, preprocessor }) =>
     loadImages(folder, config as VisionTransformerConfig, classes, preprocessor),
+  blank: ({ imageSize, channels = 1 }: VisionTransformerConfig, batchSize) => {
+    const [height, width] = typeof imageSize === 'number' ? [imageSize, imageSize] : imageSize;
+    return {
+      images: blankFloats(batchSize, height, width, ...(channels === 1 ? [] : [channels])),
+      labels: blankInts(batchSize),
+    };
+  },
   perExample: (config: VisionTransformerConfig) => {
     const { outputs } = imageClassification(config);
     return (weights, batch) => scored(outputs(weights, batch), batch.labels);
@@ -156,6 +164,12 @@ export const textClassificationTask: TaskKind<TextEncoderWeights, TextBatch> = {
       },
     );
   },
+  blank: (_, batchSize, { maxLength: length }) => ({
+    tokens: blankInts(batchSize, length),
+    types: blankInts(batchSize, length),
+    mask: blankBooleans(batchSize, length),
+    labels: blankInts(batchSize),
+  }),
   perExample: (config: TextEncoderConfig) => {
     const { outputs } = textClassification(config);
     return (weights, batch) => scored(outputs(weights, batch), batch.labels);

@@ -11,6 +11,7 @@ import {
 import { IGNORED } from '../../data/index.js';
 import { type Seq2SeqBatch, type Seq2SeqConfig, seq2seqLm } from '../../huggingface/tasks.js';
 import { type EncoderDecoderWeights, softmaxCrossEntropy } from '../../models/index.js';
+import { blankBooleans, blankInts } from './blank.js';
 import { ragged } from './examples.js';
 import { filled, knownField, recordsOf } from './records.js';
 import type { TaskKind } from './types.js';
@@ -84,6 +85,11 @@ export const seq2seqLmTask: TaskKind<EncoderDecoderWeights, Seq2SeqBatch> = {
       },
     );
   },
+  blank: (_, batchSize, { maxLength, maxTargetLength }) => ({
+    source: blankInts(batchSize, maxLength),
+    sourceMask: blankBooleans(batchSize, maxLength),
+    labels: blankInts(batchSize, maxTargetLength),
+  }),
   perExample: (config: Seq2SeqConfig) => {
     const { outputs } = seq2seqLm(config);
     return (weights, batch) => {

@@ -61,6 +61,8 @@ export interface TaskKind<W = never, X = never> {
   readonly task: Task;
   readonly model: (config: never) => TaskModel<W, X>;
   readonly load: (source: DataSource, aids: ModelAids) => Promise<Examples>;
+  /** A batch with nothing in it, of the sizes that training would have: for plans. */
+  readonly blank: (config: never, batchSize: number, limits: TextLimits) => unknown;
   /** Numbers of each example, [b], for the evaluator. */
   readonly perExample: (config: never) => PerExample<W, X>;
   /** What is told, from the numbers' means over all examples. */

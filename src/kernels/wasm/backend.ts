@@ -26,7 +26,8 @@ export interface CodeGenerator {
   readonly build: (plan: Plan<AnyKernel>, options: ProgramOptions) => WasmProgram;
 }
 
-const GENERATOR: CodeGenerator = {
+/** Plans as this backend runs them. */
+export const GENERATOR: CodeGenerator = {
   limits: {
     maxReads: 24,
     operandCost: 30,

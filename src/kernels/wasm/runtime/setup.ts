@@ -54,6 +54,14 @@ async function together(
   return { memory, threads, shared: true };
 }
 
+/** How many threads a backend takes unless told. */
+export const chosenThreads = ({ startThread, cores }: Platform = currentPlatform()): number =>
+  startThread === undefined ? 1 : Math.max(1, Math.min(cores, MOST_THREADS));
+
+/** Whether a backend multiplies and adds at once unless told. */
+export const chosenRelaxed = (platform: Platform = currentPlatform()): boolean =>
+  chooseRelaxed(undefined, platform);
+
 /** @throws FlatloraError (rejection) when the engine lacks what is needed or asked for. */
 export async function setUp(
   { threads, relaxed }: WasmOptions,
@@ -64,9 +72,8 @@ export async function setUp(
   }
   if (!hasSimd()) throw fail('this engine has no WebAssembly SIMD');
   const chosen = chooseRelaxed(relaxed, platform);
-  const { startThread, cores } = platform;
-  const count =
-    threads ?? (startThread === undefined ? 1 : Math.max(1, Math.min(cores, MOST_THREADS)));
+  const { startThread } = platform;
+  const count = threads ?? chosenThreads(platform);
   if (count === 1) return { ...alone(), relaxed: chosen };
   if (startThread === undefined) {
     throw fail(

@@ -1,0 +1,166 @@
+/**
+ * How much memory fine-tuning a model will take, before anything is loaded: from its config.json alone the
+ * training step is traced, planned and laid out as it would be for a run on WebAssembly.
+ */
+import ndarray from 'ndarray';
+import {
+  Bfloat16Bits,
+  Float16Bits,
+  flatten,
+  foldIn,
+  type HostArray,
+  key,
+  type Loss,
+  orThrow,
+  type Shape,
+  simplify,
+  sizeOf,
+  trace,
+} from '../autodiff/index.js';
+import {
+  type AdapterMethod,
+  adaLora,
+  adapt,
+  dora,
+  flat,
+  fullFineTuning,
+  lora,
+  rslora,
+} from '../flatlora/index.js';
+import {
+  type AnyArchitecture,
+  type Place,
+  targetPaths,
+  treeOfPaths,
+} from '../huggingface/index.js';
+import { type MemoryPrediction, predictMemory } from '../kernels/index.js';
+import { isTable } from '../models/index.js';
+import { adamW, chain, clipByGlobalNorm, cosineSchedule } from '../optimisers/index.js';
+import { initialState, trainStep } from '../training/index.js';
+import type { HostTree } from './methods.js';
+import { numbersIn } from './model.js';
+import type { FinetuneSettings } from './settings.js';
+import { taskOf } from './tasks/index.js';
+
+export type PlanSettings = Pick<
+  FinetuneSettings,
+  | 'method'
+  | 'rank'
+  | 'alpha'
+  | 'sigma'
+  | 'precision'
+  | 'checkpointing'
+  | 'batchSize'
+  | 'microBatches'
+  | 'maxLength'
+  | 'maxTargetLength'
+> &
+  Partial<Pick<FinetuneSettings, 'targetModules' | 'threads'>>;
+
+export interface FinetunePlan extends MemoryPrediction {
+  readonly parameters: number;
+  readonly trainedParameters: number;
+  /** Of the frozen weights, as they are kept on the device. */
+  readonly baseBytes: number;
+}
+
+/** A matrix that has a shape and no memory: every element is the same zero. */
+function hollow(shape: Shape, precision: FinetuneSettings['precision']): HostArray {
+  const data =
+    precision === 'float32' || shape.length !== 2
+      ? new Float32Array(1)
+      : precision === 'bfloat16'
+        ? new Bfloat16Bits(1)
+        : new Float16Bits(1);
+  return ndarray(
+    data,
+    [...shape],
+    shape.map(() => 0),
+  ) as HostArray;
+}
+
+/** The method by the arrays that it trains; where training starts makes no difference to memory. */
+function methodOf(
+  name: string,
+  options: { rank: number; alpha: number; targetModules: readonly string[] },
+) {
+  switch (name.replace(/^flat-/, '')) {
+    case 'rslora':
+      return rslora(options);
+    case 'dora':
+      return dora(options);
+    case 'adalora':
+      return adaLora(options);
+    case 'full':
+      return fullFineTuning(options);
+    default:
+      return lora(options);
+  }
+}
+
+/**
+ * Plans a training step. Methods with state of their own beside A and B (Bi-LoRA, EFMLoRA) take more than
+ * the plan of LoRA says, which stands for them here.
+ */
+export function planFinetune(
+  architecture: AnyArchitecture,
+  given: unknown,
+  settings: PlanSettings,
+): FinetunePlan {
+  const kind = taskOf(architecture);
+  const config = settings.checkpointing ? { ...(given as object), checkpoint: true } : given;
+  const places = architecture.places(config) as readonly Place[];
+  const base = treeOfPaths(
+    places.map(({ path, shape }) => [
+      path,
+      hollow(shape, isTable(path) ? 'float32' : settings.precision),
+    ]),
+  );
+  const targetModules = orThrow(
+    targetPaths(
+      architecture,
+      config,
+      settings.targetModules ?? kind.targetModules(config as never),
+    ),
+  );
+  const { rank, alpha } = settings;
+  const method = methodOf(settings.method, {
+    rank,
+    alpha,
+    targetModules,
+  }) as unknown as AdapterMethod<HostTree>;
+  const { adapters } = orThrow(method.init(base, key(0)));
+  const sigma = settings.method.startsWith('flat-') ? settings.sigma : 0;
+  const taskLoss = kind.model(config as never).loss as Loss<unknown, unknown>;
+  const noise = flat({ sigma });
+  const loss: Loss<never, { base: unknown; rows: unknown }> = (adapters, batch, context) =>
+    noise(adapt(batch.base, method)(taskLoss))(adapters, batch.rows, context);
+  const totalSteps = 100;
+  const optimiser = chain(
+    clipByGlobalNorm(1),
+    method.optimiser(adamW({ learningRate: cosineSchedule(1e-3, { totalSteps }) }), {
+      totalSteps,
+    }),
+  );
+  const state = initialState(adapters as never, optimiser);
+  const rows = kind.blank(config as never, settings.batchSize / settings.microBatches, {
+    ...settings,
+    pack: false,
+    buckets: 1,
+  });
+  const tape = simplify(
+    trace(trainStep(loss, optimiser, { totalSteps }), state, { base, rows }, foldIn(key(0), 0)),
+  );
+  // The state comes first, and is given away.
+  const own = flatten(state).leaves.length;
+  const prediction = predictMemory(tape, (input) => input < own, settings.threads);
+  const bytes = (path: string, shape: Shape) =>
+    sizeOf(shape) *
+    (shape.length === 2 && !isTable(path) && settings.precision !== 'float32' ? 2 : 4);
+  return {
+    ...prediction,
+    parameters: places.reduce((n, { shape }) => n + sizeOf(shape), 0),
+    trainedParameters: numbersIn(adapters),
+    baseBytes: places.reduce((n, { path, shape }) => n + bytes(path, shape), 0),
+  };
+}
