@@ -1,9 +1,18 @@
 /**
  * Packs the library as npm would publish it, installs the tarball in an empty folder, and there
- * runs a small program and type-checks a small consumer against the shipped declarations.
+ * runs a small program, type-checks a small consumer against the shipped declarations, and fine-tunes a
+ * tiny checkpoint from the command line.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -25,6 +34,17 @@ const EXPECTED = [
   'gpujs-webasm: gradient 2 4 6',
   'wasm: gradient 2 4 6',
   'adapters weight',
+];
+
+const COMMANDS = [
+  'finetune',
+  'evaluate',
+  'generate',
+  'merge',
+  'inspect',
+  'landscape',
+  'sharpness',
+  'doctor',
 ];
 
 const PROGRAM = `
@@ -130,6 +150,48 @@ try {
   writeFileSync(path.join(consumer, 'consumer.ts'), CONSUMER);
   writeFileSync(path.join(consumer, 'tsconfig.json'), JSON.stringify(TSCONFIG));
   run(consumer, process.execPath, path.join(root, 'node_modules/typescript/bin/tsc'), '-p', '.');
+  // The command line, as a new user meets it: every help, and a run on a tiny checkpoint.
+  const flatlora = (...args) =>
+    run(consumer, path.join(consumer, 'node_modules/.bin/flatlora'), ...args);
+  const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+  if (flatlora('--version').trim() !== version) throw new Error('flatlora --version');
+  for (const command of COMMANDS) {
+    if (!flatlora(command, '--help').includes('Examples:')) throw new Error(`${command} --help`);
+  }
+  const fixtures = path.join(root, 'test/fixtures');
+  const model = path.join(consumer, 'llama');
+  cpSync(path.join(fixtures, 'huggingface/llama'), model, { recursive: true });
+  cpSync(path.join(fixtures, 'tokenizers/words.json'), path.join(model, 'tokenizer.json'));
+  writeFileSync(path.join(consumer, 'data.csv'), `text\n${'red cat\nblue dog\n'.repeat(8)}`);
+  const trained = JSON.parse(
+    flatlora(
+      'finetune',
+      '--model',
+      'llama',
+      '--train',
+      'data.csv',
+      '--out',
+      'run',
+      '--steps',
+      '3',
+      '--batch-size',
+      '4',
+      '--threads',
+      '1',
+      '--json',
+    ),
+  );
+  flatlora('merge', '--model', 'llama', '--adapter', trained.saved, '--out', 'merged');
+  const before = JSON.parse(
+    flatlora('evaluate', '--model', 'llama', '--data', 'data.csv', '--json'),
+  );
+  const after = JSON.parse(
+    flatlora('evaluate', '--model', 'merged', '--data', 'data.csv', '--json'),
+  );
+  console.log(
+    `flatlora finetune: loss ${before.metrics.loss.toFixed(3)} to ${after.metrics.loss.toFixed(3)}`,
+  );
+  if (!(after.metrics.loss < before.metrics.loss)) throw new Error('fine-tuning did not help');
   console.log('pack smoke: the tarball installs, runs and type-checks');
 } finally {
   rmSync(folder, { recursive: true, force: true });
