@@ -28,9 +28,9 @@ import {
   train,
 } from '../training/index.js';
 import { type HostTree, type PreparedMethod, prepareMethod } from './methods.js';
-import { aidsOf, hostWeights, numbersIn, openBackend, uploaded } from './model.js';
+import { aidsOf, hostWeights, numbersIn, openBackend, placedWeights, uploaded } from './model.js';
 import { openRun, type RunFolder, writeWhole } from './runFolder.js';
-import { isAdapterMethod, saveTrained } from './saving.js';
+import { isAdapterMethod, looksAtWeights, saveTrained } from './saving.js';
 import type { FinetuneSettings } from './settings.js';
 import { type Examples, type TaskKind, taskOf } from './tasks/index.js';
 
@@ -153,8 +153,11 @@ export async function finetune(
       settings.targetModules ?? kind.targetModules(config as never),
     ),
   );
-  const original = await hostWeights(opened, settings);
   const { backend, reason: why } = await openBackend(settings.backend, settings.threads);
+  const placed = looksAtWeights(settings.method)
+    ? undefined
+    : await placedWeights(opened, settings.precision, backend);
+  const original = placed?.hollow ?? (await hostWeights(opened, settings));
   say(`${architecture.name}, ${training.count} examples, ${backend.name} (${why})`);
 
   const taskLoss = kind.model(config as never).loss as Loss<unknown, unknown>;
@@ -190,7 +193,7 @@ export async function finetune(
   const { adapters: start, base } = orThrow(
     method.adapter.init(original, foldIn(own, KEYS.adapters)),
   );
-  const onDevice = uploaded(backend, base);
+  const onDevice = placed?.onDevice ?? uploaded(backend, base);
   const scores = adapterEvaluator(kind, config, method, onDevice, backend, microSize);
   const save = (folder: string, adapters: HostTree) =>
     saveTrained(

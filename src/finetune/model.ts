@@ -1,11 +1,15 @@
 /** A model folder, opened for a task: what is needed before and beside its weights. */
 import path from 'node:path';
+import ndarray from 'ndarray';
 import {
+  Bfloat16Bits,
   dtypeOfHost,
+  Float16Bits,
   flatten,
   type HostArray,
   isHostArray,
   orThrow,
+  type Shape,
   toFloat,
   toHalf,
   treeMap,
@@ -18,7 +22,7 @@ import {
   placeModel,
   readJson,
 } from '../huggingface/node/index.js';
-import { type Backend, wasmBackend } from '../kernels/index.js';
+import { type Backend, type DeviceArray, wasmBackend } from '../kernels/index.js';
 import { chooseNodeBackend, nodeBackendByName } from '../kernels/node.js';
 import { isTable, storeAs } from '../models/index.js';
 import type { FinetuneSettings } from './settings.js';
@@ -80,6 +84,43 @@ export async function hostWeights(
   if (adapter === undefined) return weights;
   const merged = orThrow(mergePeft(weights, orThrow(await loadAdapter(adapter, opened)())));
   return precision === 'float32' ? merged : storeAs(precision)(merged);
+}
+
+/** An array that has a shape and no memory: every element is the same zero. */
+export function hollow(shape: Shape, dtype: Precision): HostArray {
+  const data =
+    dtype === 'float32'
+      ? new Float32Array(1)
+      : dtype === 'bfloat16'
+        ? new Bfloat16Bits(1)
+        : new Float16Bits(1);
+  return ndarray(
+    data,
+    [...shape],
+    shape.map(() => 0),
+  ) as HostArray;
+}
+
+/**
+ * The weights on a device, read and uploaded tensor by tensor, so that no more than one lies on the host;
+ * and a tree of arrays with their shapes and nothing in them.
+ */
+export async function placedWeights(
+  opened: OpenedModel,
+  precision: Precision,
+  backend: Backend,
+): Promise<{ readonly hollow: unknown; readonly onDevice: unknown }> {
+  const kept = keptAs(precision);
+  const onDevice = orThrow(
+    await placeModel(opened, (array, path) => backend.upload(kept(array, path)))(),
+  );
+  return {
+    onDevice,
+    hollow: treeMap(
+      ({ shape, dtype }: DeviceArray) => hollow(shape, dtype === 'float' ? 'float32' : precision),
+      onDevice,
+    ),
+  };
 }
 
 /** Uploads every array of a tree. */

@@ -2,13 +2,9 @@
  * How much memory fine-tuning a model will take, before anything is loaded: from its config.json alone the
  * training step is traced, planned and laid out as it would be for a run on WebAssembly.
  */
-import ndarray from 'ndarray';
 import {
-  Bfloat16Bits,
-  Float16Bits,
   flatten,
   foldIn,
-  type HostArray,
   key,
   type Loss,
   orThrow,
@@ -38,7 +34,7 @@ import { isTable } from '../models/index.js';
 import { adamW, chain, clipByGlobalNorm, cosineSchedule } from '../optimisers/index.js';
 import { initialState, trainStep } from '../training/index.js';
 import type { HostTree } from './methods.js';
-import { numbersIn } from './model.js';
+import { hollow, numbersIn } from './model.js';
 import type { FinetuneSettings } from './settings.js';
 import { taskOf } from './tasks/index.js';
 
@@ -62,21 +58,6 @@ export interface FinetunePlan extends MemoryPrediction {
   readonly trainedParameters: number;
   /** Of the frozen weights, as they are kept on the device. */
   readonly baseBytes: number;
-}
-
-/** A matrix that has a shape and no memory: every element is the same zero. */
-function hollow(shape: Shape, precision: FinetuneSettings['precision']): HostArray {
-  const data =
-    precision === 'float32' || shape.length !== 2
-      ? new Float32Array(1)
-      : precision === 'bfloat16'
-        ? new Bfloat16Bits(1)
-        : new Float16Bits(1);
-  return ndarray(
-    data,
-    [...shape],
-    shape.map(() => 0),
-  ) as HostArray;
 }
 
 /** The method by the arrays that it trains; where training starts makes no difference to memory. */
@@ -113,7 +94,7 @@ export function planFinetune(
   const base = treeOfPaths(
     places.map(({ path, shape }) => [
       path,
-      hollow(shape, isTable(path) ? 'float32' : settings.precision),
+      hollow(shape, isTable(path) || shape.length !== 2 ? 'float32' : settings.precision),
     ]),
   );
   const targetModules = orThrow(

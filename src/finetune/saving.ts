@@ -34,6 +34,15 @@ const RESIDUAL = ['pissa', 'lora-ga', 'corda'];
 export const isAdapterMethod = (method: string): boolean =>
   KINDS[method.replace(/^flat-/, '')] !== undefined;
 
+/**
+ * Whether a method looks at the weights' numbers on the host when it starts or ends, and not at their
+ * shapes alone: it trains them, takes something out of them, or begins with their lengths.
+ */
+export const looksAtWeights = (method: string): boolean => {
+  const name = method.replace(/^flat-/, '');
+  return !isAdapterMethod(method) || RESIDUAL.includes(name) || name === 'dora';
+};
+
 /** The arrays that are an adapter's, without what a method remembers beside them. */
 const plainParts = (adapters: HostTree): Adapters =>
   Object.fromEntries(
