@@ -1,8 +1,8 @@
 /**
  * Trains a tiny model for 20,000 steps and fails when memory grows: the backend's live bytes at all
  * after step 100, or the process by more than a bound after the first twentieth of the steps.
- * Usage: npm run soak -- [--backend wasm] [--steps 20000] [--every 1000] [--minutes M] [--bound MiB]
- *   --minutes stops earlier and judges the steps that were done. WebGPU without a GPU:
+ * Usage: npm run soak -- [--backend wasm] [--steps 20000] [--every 1000] [--minutes M] [--bound MiB] [--least]
+ *   --least takes a model as small as can be; --minutes stops earlier and judges the steps that were done. WebGPU without a GPU:
  *   node scripts/withSwiftShader.mjs npm run soak -- --backend webgpu --minutes 10
  */
 import { parseArgs } from 'node:util';
@@ -17,6 +17,7 @@ const { values } = parseArgs({
     every: { type: 'string', default: '1000' },
     minutes: { type: 'string', default: 'Infinity' },
     bound: { type: 'string', default: '32' },
+    least: { type: 'boolean', default: false },
   },
 });
 /** An option as a number above 0; anything else ends the process. */
@@ -40,6 +41,7 @@ console.log('   step  buffers  live bytes  process MiB  ms a step');
 const verdict = await soak(backend, {
   steps,
   every,
+  least: values.least,
   residentBound: bound * 2 ** 20,
   signal: AbortSignal.any([signal, outOfTime.signal]),
   residentBytes: () => {

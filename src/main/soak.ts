@@ -28,12 +28,16 @@ const MODEL: VisionTransformerConfig = {
   depth: 2,
   heads: 2,
 };
+/** For software adapters, on which every kernel takes long to start: all parts of a step, as few as can be. */
+const LEAST: VisionTransformerConfig = { ...MODEL, patchSize: 8, width: 4, depth: 1, heads: 1 };
 const SETTINGS: MethodSettings = { learningRate: 1e-3, rank: 4, alpha: 8, sigma: 0.05 };
 const BATCH = 8;
 const IMAGES = 64;
 
 export interface SoakOptions {
   readonly steps: number;
+  /** Whether the model is as small as can be; off by default. */
+  readonly least?: boolean;
   /** Steps between two reports. */
   readonly every: number;
   /** Bytes by which the process may grow after its warm-up, the first twentieth of the steps. */
@@ -67,13 +71,14 @@ const show = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
 /** Trains LoRA with Flat-LoRA's noise on drawn digits, and tells what grew. */
 export async function soak(backend: Backend, options: SoakOptions): Promise<SoakVerdict> {
-  const { steps, every, residentBound, signal, residentBytes, report, observe } = options;
+  const { steps, every, residentBound, signal, residentBytes, report, observe, least } = options;
+  const config = least === true ? LEAST : MODEL;
   const warm = Math.max(SETTLED, Math.ceil(steps / 20));
   const data = batchOf(drawnDigits({ hand: 'slanted', count: IMAGES, key: key(1) }));
   const order = shuffledBatches(key(2), IMAGES, BATCH);
   const adapter = adapterOf('flat-lora', SETTINGS);
-  const { adapters, base } = orThrow(adapter.init(initVisionTransformer(MODEL, key(3)), key(4)));
-  const model = visionTransformer(MODEL);
+  const { adapters, base } = orThrow(adapter.init(initVisionTransformer(config, key(3)), key(4)));
+  const model = visionTransformer(config);
   const loss = objective<Weights, Batch>(base, adapter, SETTINGS, (weights, { images, labels }) =>
     softmaxCrossEntropy(model(weights, images), labels),
   );
