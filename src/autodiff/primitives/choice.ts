@@ -121,6 +121,17 @@ export const bitsToUniformPrimitive = elementwise({
 });
 export const bitsToUniform = one(bitsToUniformPrimitive);
 
+export const nibblePrimitive = elementwise({
+  name: 'nibble',
+  doc: 'The four bits number `index` of a word, counted from the lowest, as an int from 0 to 15; index is 0 to 7. What weights of four or eight bits are unpacked with.',
+  dtype: (word, index) => (word === 'uint' && index === 'int' ? 'int' : undefined),
+  scalar: (word = 0, index = 0) => (word >>> (4 * index)) & 15,
+  slopes: () => [undefined, undefined],
+});
+/** Four bits of words (uint) by their place in them (int of the same shape, 0 to 7). */
+export const nibble = (words: Value, index: Value): Value =>
+  bind(nibblePrimitive, [words, index], {});
+
 export const stopGradientPrimitive = elementwise({
   name: 'stopGradient',
   doc: 'x, whose derivative is taken as 0',

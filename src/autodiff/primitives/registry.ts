@@ -52,6 +52,7 @@ export const elementwisePrimitives: readonly Primitive[] = [
   elementwise.roundToBfloat16Primitive,
   elementwise.roundToFloat16Primitive,
   elementwise.bitsToUniformPrimitive,
+  elementwise.nibblePrimitive,
   elementwise.stopGradientPrimitive,
 ];
 

@@ -101,6 +101,15 @@ export function printKernel(kernel: Kernel, mode: GpuJsMode): KernelSource {
         return roundSource(value(x), 'bfloat16', writer);
       case 'roundToFloat16':
         return roundSource(value(x), 'float16', writer);
+      case 'nibble': {
+        const { high, low } = word(x);
+        const at = local(value(y));
+        const place = local(`(${at} < 4.0 ? ${at} : ${at} - 4.0)`);
+        const half = local(`(${at} < 4.0 ? ${low} : ${high})`);
+        const below = `(${place} < 1.0 ? 1.0 : (${place} < 2.0 ? 16.0 : (${place} < 3.0 ? 256.0 : 4096.0)))`;
+        const shifted = local(`Math.floor(${half} / ${below})`);
+        return `(${shifted} - 16.0 * Math.floor(${shifted} / 16.0))`;
+      }
       case 'bitsToUniform': {
         const { high, low } = word(x);
         return `(${high} * 256.0 + Math.floor(${low} / 256.0)) * ${literal(2 ** -24)}`;

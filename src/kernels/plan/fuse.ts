@@ -23,6 +23,11 @@ const STORED = new Set(['concat', 'deriveKey']);
 const SOURCES = new Set(['constant', 'iota']);
 /** Primitives that draw random numbers for every element. */
 const DRAWS = new Set(['randomBits', 'randomNormal']);
+/**
+ * Primitives that unpack what is kept small: what they are in is worked out again wherever it is used,
+ * since storing it would take the memory that was to be saved.
+ */
+const UNPACKS = new Set(['nibble']);
 /** Costs of arithmetic, in additions; 2 if not listed. */
 const COST: Readonly<Record<string, number>> = {
   exp: 20,
@@ -131,6 +136,8 @@ export function storedVariables(
         only.use.equation.primitive.scalar !== undefined;
       return !inPlace;
     }
+    const isUnpacked = unpacks(equation) && !holdsLoop(equation) && !movedToOutput(id);
+    if (operandCost !== undefined && isUnpacked) return false;
     if (final.some(({ use }) => rereads(use))) {
       if (operandCost === undefined || holdsLoop(equation)) return true;
       const onlyProducts = final.every(({ use }) => rereads(use)) && !movedToOutput(id);
@@ -157,13 +164,17 @@ export function storedVariables(
       return definition !== undefined && !stored.has(v.id) && holdsLoop(definition);
     });
 
-  /** Whether computing the equation in place would draw random words for every element. */
-  const drawsNoise = (equation: Equation): boolean =>
-    DRAWS.has(equation.primitive.name) ||
-    equation.inputs.some((v) => {
-      const definition = definitions.get(v.id);
-      return definition !== undefined && !stored.has(v.id) && drawsNoise(definition);
-    });
+  /** Whether computing the equation in place would compute one of these. */
+  const inside =
+    (names: ReadonlySet<string>) =>
+    (equation: Equation): boolean =>
+      names.has(equation.primitive.name) ||
+      equation.inputs.some((v) => {
+        const definition = definitions.get(v.id);
+        return definition !== undefined && !stored.has(v.id) && inside(names)(definition);
+      });
+  const drawsNoise = inside(DRAWS);
+  const unpacks = inside(UNPACKS);
 
   /**
    * How the axes of the products inside a variable lie in its own: equal for products that one kernel

@@ -56,6 +56,19 @@ const convert: Apply = ([given], scope) => {
   return to === 'float' ? f32x4.fromInt(x) : i32x4.fromFloat(x);
 };
 
+/** The byte of each lane that holds the four bits, of which the upper or the lower are taken. */
+const nibble: Apply = ([word, index], { keep }) => {
+  const at = keep(index as Code);
+  // Byte index/2 of the lane's own four; the others ask for byte 255, which is none, and get 0.
+  const byte = v128.or(
+    i32x4.add(i32x4.shrU(at, 1), v128.words([0, 4, 8, 12])),
+    i32x4.constant(0xffffff00 | 0),
+  );
+  const found = keep(v128.swizzle(word as Code, byte));
+  const isUpper = i32x4.eq(v128.and(at, i32x4.constant(1)), i32x4.constant(1));
+  return v128.choose(isUpper, i32x4.shrU(found, 4), v128.and(found, i32x4.constant(15)));
+};
+
 const roundedBy =
   (narrow: typeof half.toFloat16, widen: typeof half.toFloat16): Apply =>
   ([x], scope) =>
@@ -88,5 +101,6 @@ export const arithmetic: Readonly<Record<string, Apply>> = {
   convert,
   roundToBfloat16: roundedBy(half.toBfloat16, half.fromBfloat16),
   roundToFloat16: roundedBy(half.toFloat16, half.fromFloat16),
+  nibble,
   bitsToUniform: ([x]) => f32x4.mul(f32x4.fromInt(i32x4.shrU(x as Code, 8)), f32x4.splat(2 ** -24)),
 };

@@ -192,6 +192,8 @@ export const v128 = {
     ...simd(13),
     ...lanes.flatMap((l) => [4 * l, 4 * l + 1, 4 * l + 2, 4 * l + 3]),
   ],
+  /** Bytes of x by the bytes of y; 0 where y's is 16 or more. */
+  swizzle: simd2(14),
   not: simd1(77),
   and: simd2(78),
   andNot: simd2(79),

@@ -13,11 +13,13 @@ import {
   type DotParams,
   floats,
   type HostArray,
+  ints,
   mul,
   range,
   reduceSum,
   type Shape,
   sin,
+  sizeOf,
   sub,
   tanh,
   trace,
@@ -173,6 +175,14 @@ export const primitiveStrategies: Readonly<Record<string, readonly Strategy[]>> 
   roundToBfloat16: [through('roundToBfloat16', ordinary)],
   roundToFloat16: [through('roundToFloat16', ordinary)],
   bitsToUniform: [discrete('bitsToUniform', wordArray)],
+  nibble: [
+    discrete('nibble', wordArray, (random, shape) =>
+      ints(
+        Array.from({ length: sizeOf(shape) }, () => Math.floor(8 * random())),
+        shape,
+      ),
+    ),
+  ],
   stopGradient: [flatOf('stopGradient', ordinary), discrete('stopGradient', bfloat16s)],
   ...sources,
   ...structural,

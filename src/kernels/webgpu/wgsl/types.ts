@@ -48,6 +48,7 @@ export function typeFinder(): (e: Expression) => ValueType | undefined {
         return 'u32';
       case 'apply':
         if (e.name === 'lt' || e.name === 'equal') return 'bool';
+        if (e.name === 'nibble') return 'i32';
         if (e.name === 'select') return firstOf(e.operands.slice(1));
         if (e.name === 'convert') return valueType(e.dtype);
         if (e.name.startsWith('bitsTo')) return 'f32';

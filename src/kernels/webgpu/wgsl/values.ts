@@ -169,6 +169,8 @@ export function valuePrinter(scope: KernelScope, bodies: readonly Expression[]):
         return roundedTo('bfloat16', value(x, 'f32'));
       case 'roundToFloat16':
         return roundedTo('float16', value(x, 'f32'));
+      case 'nibble':
+        return `i32((${value(x, 'u32')} >> u32(4 * ${value(y, 'i32')})) & 15u)`;
       case 'bitsToUniform':
         return `${writer.call('uniformOf')}(${value(x, 'u32')})`;
       default: {
