@@ -32,6 +32,7 @@ export * from './layers/relativeBias.js';
 export * from './layers/rotaryScaling.js';
 export * from './layers/timeEmbedding.js';
 export * from './losses.js';
+export * from './quantised.js';
 export * from './transformer/block.js';
 export * from './transformer/config.js';
 export * from './transformer/stack.js';
