@@ -19,6 +19,7 @@ import { adapt } from '../flatlora/index.js';
 import { targetPaths } from '../huggingface/index.js';
 import { type OpenedModel, openModel } from '../huggingface/node/index.js';
 import { type Backend, download, release } from '../kernels/index.js';
+import { dequantised } from '../models/index.js';
 import { adamW, chain, clipByGlobalNorm, cosineSchedule } from '../optimisers/index.js';
 import {
   evaluator,
@@ -28,7 +29,15 @@ import {
   train,
 } from '../training/index.js';
 import { type HostTree, type PreparedMethod, prepareMethod } from './methods.js';
-import { aidsOf, hostWeights, numbersIn, openBackend, placedWeights, uploaded } from './model.js';
+import {
+  aidsOf,
+  hollowModel,
+  hostWeights,
+  numbersIn,
+  openBackend,
+  placedWeights,
+  uploaded,
+} from './model.js';
 import { openRun, type RunFolder, writeWhole } from './runFolder.js';
 import { isAdapterMethod, looksAtWeights, saveTrained } from './saving.js';
 import type { FinetuneSettings } from './settings.js';
@@ -95,7 +104,7 @@ function adapterEvaluator(
 ) {
   const perExample = kind.perExample(config as never) as PerExample<unknown, unknown>;
   const scored: PerExample<{ adapters: never; base: unknown }, unknown> = (given, rows) => {
-    const effective = orThrow(adapter.effective(given.base));
+    const effective = orThrow(adapter.effective(dequantised(given.base)));
     return perExample(effective(given.adapters, evaluationContext()), rows);
   };
   const { evaluate, dispose } = evaluator(scored, backend, { batchSize });
@@ -154,10 +163,20 @@ export async function finetune(
     ),
   );
   const { backend, reason: why } = await openBackend(settings.backend, settings.threads);
-  const placed = looksAtWeights(settings.method)
-    ? undefined
-    : await placedWeights(opened, settings.precision, backend);
-  const original = placed?.hollow ?? (await hostWeights(opened, settings));
+  const { precision } = settings;
+  const onHost = looksAtWeights(settings.method);
+  if (onHost && (precision === 'int8' || precision === 'nf4')) {
+    await backend.dispose();
+    throw new FlatloraError(
+      'argument',
+      `precision: ${settings.method} looks at the weights' own numbers, which ${precision} does not keep; expected float32, bfloat16 or float16`,
+    );
+  }
+  const placed = onHost ? undefined : await placedWeights(opened, precision, backend);
+  const original =
+    placed === undefined
+      ? await hostWeights(opened, { precision: precision as 'float32' })
+      : hollowModel(architecture.places(config), precision);
   say(`${architecture.name}, ${training.count} examples, ${backend.name} (${why})`);
 
   const taskLoss = kind.model(config as never).loss as Loss<unknown, unknown>;
@@ -193,7 +212,7 @@ export async function finetune(
   const { adapters: start, base } = orThrow(
     method.adapter.init(original, foldIn(own, KEYS.adapters)),
   );
-  const onDevice = placed?.onDevice ?? uploaded(backend, base);
+  const onDevice = placed ?? uploaded(backend, base);
   const scores = adapterEvaluator(kind, config, method, onDevice, backend, microSize);
   const save = (folder: string, adapters: HostTree) =>
     saveTrained(
@@ -211,7 +230,7 @@ export async function finetune(
   let lastMetrics: Metrics = {};
 
   const loss: Loss<never, WithBase> = (adapters, { base: frozen, rows }, context) =>
-    method.objective(adapt(frozen, method.adapter)(taskLoss))(adapters, rows, context);
+    method.objective(adapt(dequantised(frozen), method.adapter)(taskLoss))(adapters, rows, context);
   const adam = adamW({
     learningRate:
       settings.schedule === 'constant'

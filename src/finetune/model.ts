@@ -14,7 +14,7 @@ import {
   toHalf,
   treeMap,
 } from '../autodiff/index.js';
-import { mergePeft } from '../huggingface/index.js';
+import { mergePeft, type Place, treeOfPaths } from '../huggingface/index.js';
 import {
   loadAdapter,
   loadTokenizer,
@@ -22,9 +22,17 @@ import {
   placeModel,
   readJson,
 } from '../huggingface/node/index.js';
-import { type Backend, type DeviceArray, wasmBackend } from '../kernels/index.js';
+import { type Backend, wasmBackend } from '../kernels/index.js';
 import { chooseNodeBackend, nodeBackendByName } from '../kernels/node.js';
-import { isTable, storeAs } from '../models/index.js';
+import {
+  canQuantise,
+  isTable,
+  type Quantisation,
+  type QuantisedMatrix,
+  quantise,
+  quantisedShapes,
+  storeAs,
+} from '../models/index.js';
 import type { FinetuneSettings } from './settings.js';
 import type { ModelAids } from './tasks/index.js';
 
@@ -58,18 +66,31 @@ export function aidsOf(
 
 type Precision = FinetuneSettings['precision'];
 
-/** An array as it is to be kept: matrices of linear layers in the precision, everything else as float32. */
+/** What is kept of an array: itself, or a quantised matrix. */
+type Kept = HostArray | QuantisedMatrix<HostArray>;
+
+const isQuantisation = (precision: Precision): precision is Quantisation =>
+  precision === 'int8' || precision === 'nf4';
+
+/** The precision that a matrix of linear layers is kept in; everything else is float32. */
+const precisionOf = (precision: Precision, shape: Shape, path: string): Precision => {
+  if (shape.length !== 2 || isTable(path)) return 'float32';
+  return isQuantisation(precision) && !canQuantise(precision, shape) ? 'float32' : precision;
+};
+
+/** An array as it is to be kept. */
 const keptAs =
-  (precision: Precision) =>
-  (array: HostArray, path: string): HostArray => {
-    const isMatrix = array.shape.length === 2 && !isTable(path);
-    if (precision === 'float32' || !isMatrix) return toFloat(array);
+  (wanted: Precision) =>
+  (array: HostArray, path: string): Kept => {
+    const precision = precisionOf(wanted, array.shape, path);
+    if (precision === 'float32') return toFloat(array);
+    if (isQuantisation(precision)) return quantise(array, precision);
     return dtypeOfHost(array) === precision ? array : toHalf(toFloat(array), precision);
   };
 
 /**
- * The weights on the host in the precision that is wanted, converted tensor by tensor; with an adapter
- * worked in where one is given.
+ * The weights on the host in float32 or half precision, converted tensor by tensor; with an adapter worked
+ * in where one is given.
  * @param opened with its halves kept (`keepHalf`), or they are widened first
  */
 export async function hostWeights(
@@ -77,7 +98,7 @@ export async function hostWeights(
   {
     precision = 'float32',
     adapter,
-  }: { readonly precision?: Precision; readonly adapter?: string } = {},
+  }: { readonly precision?: Exclude<Precision, Quantisation>; readonly adapter?: string } = {},
 ): Promise<unknown> {
   const first = adapter === undefined ? precision : 'float32';
   const weights = orThrow(await placeModel(opened, keptAs(first))());
@@ -86,42 +107,62 @@ export async function hostWeights(
   return precision === 'float32' ? merged : storeAs(precision)(merged);
 }
 
+type Hollow = Float32Array | Uint32Array | Bfloat16Bits | Float16Bits;
+
 /** An array that has a shape and no memory: every element is the same zero. */
-export function hollow(shape: Shape, dtype: Precision): HostArray {
-  const data =
-    dtype === 'float32'
-      ? new Float32Array(1)
-      : dtype === 'bfloat16'
-        ? new Bfloat16Bits(1)
-        : new Float16Bits(1);
-  return ndarray(
+const hollowArray = (data: Hollow, shape: Shape): HostArray =>
+  ndarray(
     data,
     [...shape],
     shape.map(() => 0),
   ) as HostArray;
+
+/** What would be kept of an array of this shape, without numbers. */
+export function hollowKept(wanted: Precision, shape: Shape, path: string): Kept {
+  const precision = precisionOf(wanted, shape, path);
+  switch (precision) {
+    case 'float32':
+      return hollowArray(new Float32Array(1), shape);
+    case 'bfloat16':
+      return hollowArray(new Bfloat16Bits(1), shape);
+    case 'float16':
+      return hollowArray(new Float16Bits(1), shape);
+    default: {
+      const { words, scales } = quantisedShapes(precision, shape as readonly [number, number]);
+      const packed = hollowArray(new Uint32Array(1), words);
+      const factors = hollowArray(new Float32Array(1), scales);
+      return precision === 'nf4'
+        ? { nf4: packed, scales: factors }
+        : { int8: packed, scales: factors };
+    }
+  }
 }
 
+/** A tree with the shapes of a model's arrays, as methods look at them: matrices that stay whole. */
+export const hollowModel = (places: readonly Place[], wanted: Precision): unknown =>
+  treeOfPaths(
+    places.map(({ path, shape }) => [
+      path,
+      hollowKept(isQuantisation(wanted) ? 'float32' : wanted, shape, path),
+    ]),
+  );
+
 /**
- * The weights on a device, read and uploaded tensor by tensor, so that no more than one lies on the host;
- * and a tree of arrays with their shapes and nothing in them.
+ * The weights on a device, read, converted and uploaded tensor by tensor, so that no more than one lies on
+ * the host.
  */
-export async function placedWeights(
+export const placedWeights = async (
   opened: OpenedModel,
   precision: Precision,
   backend: Backend,
-): Promise<{ readonly hollow: unknown; readonly onDevice: unknown }> {
+): Promise<unknown> => {
   const kept = keptAs(precision);
-  const onDevice = orThrow(
-    await placeModel(opened, (array, path) => backend.upload(kept(array, path)))(),
+  return orThrow(
+    await placeModel(opened, (array, path) =>
+      treeMap((leaf: HostArray) => backend.upload(leaf), kept(array, path)),
+    )(),
   );
-  return {
-    onDevice,
-    hollow: treeMap(
-      ({ shape, dtype }: DeviceArray) => hollow(shape, dtype === 'float' ? 'float32' : precision),
-      onDevice,
-    ),
-  };
-}
+};
 
 /** Uploads every array of a tree. */
 export const uploaded = (backend: Backend, tree: unknown): unknown =>

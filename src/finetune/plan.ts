@@ -3,12 +3,13 @@
  * training step is traced, planned and laid out as it would be for a run on WebAssembly.
  */
 import {
+  avalOfHost,
   flatten,
   foldIn,
+  type HostArray,
   key,
   type Loss,
   orThrow,
-  type Shape,
   simplify,
   sizeOf,
   trace,
@@ -29,12 +30,12 @@ import {
   targetPaths,
   treeOfPaths,
 } from '../huggingface/index.js';
-import { type MemoryPrediction, predictMemory } from '../kernels/index.js';
-import { isTable } from '../models/index.js';
+import { bytesOf, type MemoryPrediction, predictMemory } from '../kernels/index.js';
+import { dequantised } from '../models/index.js';
 import { adamW, chain, clipByGlobalNorm, cosineSchedule } from '../optimisers/index.js';
 import { initialState, trainStep } from '../training/index.js';
 import type { HostTree } from './methods.js';
-import { hollow, numbersIn } from './model.js';
+import { hollowKept, hollowModel, numbersIn } from './model.js';
 import type { FinetuneSettings } from './settings.js';
 import { taskOf } from './tasks/index.js';
 
@@ -91,12 +92,9 @@ export function planFinetune(
   const kind = taskOf(architecture);
   const config = settings.checkpointing ? { ...(given as object), checkpoint: true } : given;
   const places = architecture.places(config) as readonly Place[];
-  const base = treeOfPaths(
-    places.map(({ path, shape }) => [
-      path,
-      hollow(shape, isTable(path) || shape.length !== 2 ? 'float32' : settings.precision),
-    ]),
-  );
+  const { precision } = settings;
+  const kept = places.map(({ path, shape }) => [path, hollowKept(precision, shape, path)] as const);
+  const base = treeOfPaths(kept);
   const targetModules = orThrow(
     targetPaths(
       architecture,
@@ -110,12 +108,12 @@ export function planFinetune(
     alpha,
     targetModules,
   }) as unknown as AdapterMethod<HostTree>;
-  const { adapters } = orThrow(method.init(base, key(0)));
+  const { adapters } = orThrow(method.init(hollowModel(places, precision), key(0)));
   const sigma = settings.method.startsWith('flat-') ? settings.sigma : 0;
   const taskLoss = kind.model(config as never).loss as Loss<unknown, unknown>;
   const noise = flat({ sigma });
   const loss: Loss<never, { base: unknown; rows: unknown }> = (adapters, batch, context) =>
-    noise(adapt(batch.base, method)(taskLoss))(adapters, batch.rows, context);
+    noise(adapt(dequantised(batch.base), method)(taskLoss))(adapters, batch.rows, context);
   const totalSteps = 100;
   const optimiser = chain(
     clipByGlobalNorm(1),
@@ -135,13 +133,10 @@ export function planFinetune(
   // The state comes first, and is given away.
   const own = flatten(state).leaves.length;
   const prediction = predictMemory(tape, (input) => input < own, settings.threads);
-  const bytes = (path: string, shape: Shape) =>
-    sizeOf(shape) *
-    (shape.length === 2 && !isTable(path) && settings.precision !== 'float32' ? 2 : 4);
   return {
     ...prediction,
     parameters: places.reduce((n, { shape }) => n + sizeOf(shape), 0),
     trainedParameters: numbersIn(adapters),
-    baseBytes: places.reduce((n, { path, shape }) => n + bytes(path, shape), 0),
+    baseBytes: flatten<HostArray>(base).leaves.reduce((n, x) => n + bytesOf(avalOfHost(x)), 0),
   };
 }

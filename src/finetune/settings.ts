@@ -51,7 +51,7 @@ export const SETTINGS = {
   pack: v.optional(v.boolean(), false),
   buckets: v.optional(count, 3),
   /** How frozen matrices are kept. */
-  precision: v.optional(v.picklist(['float32', 'bfloat16', 'float16']), 'float32'),
+  precision: v.optional(v.picklist(['float32', 'bfloat16', 'float16', 'int8', 'nf4']), 'float32'),
   /** Whether blocks are computed again in the backward pass. */
   checkpointing: v.optional(v.boolean(), false),
   evaluateEvery: v.optional(count),

@@ -5,6 +5,7 @@ export * from './compile.js';
 export * from './gpujs/backend.js';
 export type { GpuJsMode } from './gpujs/math.js';
 export * from './inline.js';
+export { bytesOf } from './plan/memory.js';
 export { chromeTrace, type KernelTime, printProfile } from './profile.js';
 export * from './reference/backend.js';
 export * from './runner.js';

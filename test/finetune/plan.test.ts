@@ -17,7 +17,7 @@ import {
   treeOfPaths,
 } from '../../src/huggingface/index.js';
 import { release, wasmBackend } from '../../src/kernels/index.js';
-import { storeAs } from '../../src/models/index.js';
+import { dequantised, quantiseTree, storeAs } from '../../src/models/index.js';
 import { adamW, chain, clipByGlobalNorm, cosineSchedule } from '../../src/optimisers/index.js';
 import { train } from '../../src/training/index.js';
 import { readJson } from '../huggingface/golden.js';
@@ -49,6 +49,7 @@ const BASE: PlanSettings = {
 const CASES: readonly (readonly [string, unknown, Partial<PlanSettings>])[] = [
   ['a Llama', LLAMA, {}],
   ['in bfloat16', LLAMA, { precision: 'bfloat16' }],
+  ['in four bits', LLAMA, { precision: 'nf4' }],
   ['with blocks computed again', LLAMA, { checkpointing: true, maxLength: 128 }],
   ['of another rank, longer', LLAMA, { rank: 16, maxLength: 192, batchSize: 2 }],
   ['a T5', readJson('t5_v1_1/config.json'), { method: 'lora', maxLength: 40 }],
@@ -71,10 +72,15 @@ test.each(CASES)('%s', async (_, json, changes) => {
       hostArray(Float32Array.from(gaussian(i, shape, 0.05).data as Float64Array), shape),
     ]),
   );
-  const base = settings.precision === 'float32' ? weights : storeAs('bfloat16')(weights);
+  const base =
+    settings.precision === 'float32'
+      ? weights
+      : settings.precision === 'nf4'
+        ? quantiseTree('nf4')(weights)
+        : storeAs('bfloat16')(weights);
   const targetModules = orThrow(targetPaths(architecture, config, kind.targetModules(config)));
   const method = lora({ rank: settings.rank, alpha: settings.alpha, targetModules });
-  const { adapters } = orThrow(method.init(base, key(0)));
+  const { adapters } = orThrow(method.init(weights, key(0)));
   const backend = await wasmBackend({ threads: 1 });
   const onDevice = treeOfPaths(
     flatten<HostArray>(base).paths.map((path, i) => [
@@ -85,7 +91,7 @@ test.each(CASES)('%s', async (_, json, changes) => {
   const noise = flat({ sigma: settings.method === 'lora' ? 0 : settings.sigma });
   const taskLoss = kind.model(config).loss as Loss<unknown, unknown>;
   const loss: Loss<never, { base: unknown; rows: unknown }> = (a, batch, context) =>
-    noise(adapt(batch.base, method)(taskLoss))(a, batch.rows, context);
+    noise(adapt(dequantised(batch.base), method)(taskLoss))(a, batch.rows, context);
   const rows = kind.blank(config, settings.batchSize, { ...settings, pack: false, buckets: 1 });
   await train<never, { base: unknown; rows: unknown }, unknown>(
     {

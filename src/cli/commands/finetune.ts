@@ -56,7 +56,7 @@ const FLAGS: readonly Flag[] = [
   {
     field: 'precision',
     kind: 'text',
-    help: 'of frozen matrices: float32, bfloat16, float16 (default: float32)',
+    help: 'of frozen matrices: float32, bfloat16, float16, int8, nf4 (default: float32)',
   },
   {
     field: 'checkpointing',

@@ -27,7 +27,7 @@ const FLAGS: readonly Flag[] = [
   {
     field: 'precision',
     kind: 'text',
-    help: 'for --plan: float32, bfloat16 or float16 (default: float32)',
+    help: 'for --plan: float32, bfloat16, float16, int8 or nf4 (default: float32)',
   },
   { field: 'checkpointing', kind: 'switch', help: 'for --plan' },
   { field: 'targetModules', kind: 'list', help: 'for --plan' },
