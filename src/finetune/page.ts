@@ -1,12 +1,11 @@
 /** A page of tables and pictures for people: one file, no scripts. */
 import {
   element,
+  htmlDocument,
   htmlTable,
   type LineChart,
   lineChart,
   type Markup,
-  STYLE,
-  styleSheet,
 } from '../report/parts.js';
 
 export interface Page {
@@ -30,34 +29,15 @@ const figure = (chart: LineChart): Markup | null => {
     : element('figure', {}, element('figcaption', {}, chart.description), drawn);
 };
 
-export function renderPage({ title, facts, charts, tables, pictures = [] }: Page): string {
-  const page = element(
-    'html',
-    { lang: 'en' },
+export const renderPage = ({ title, facts, charts, tables, pictures = [] }: Page): string =>
+  htmlDocument(
+    title,
+    element('h1', {}, title),
     element(
-      'head',
-      {},
-      element('meta', { charset: 'utf-8' }),
-      element('meta', { name: 'viewport', content: 'width=device-width, initial-scale=1' }),
-      element('title', {}, title),
-      styleSheet(STYLE),
+      'dl',
+      { class: 'facts' },
+      facts.map(([name, value]) => [element('dt', {}, name), element('dd', {}, value)]),
     ),
-    element(
-      'body',
-      {},
-      element(
-        'main',
-        {},
-        element('h1', {}, title),
-        element(
-          'dl',
-          { class: 'facts' },
-          facts.map(([name, value]) => [element('dt', {}, name), element('dd', {}, value)]),
-        ),
-        element('div', { class: 'charts pairs' }, [...charts.map(figure), ...pictures]),
-        tables.map((table) => htmlTable({ ...table, numeric: false })),
-      ),
-    ),
+    element('div', { class: 'charts pairs' }, [...charts.map(figure), ...pictures]),
+    tables.map((table) => htmlTable({ ...table, numeric: false })),
   );
-  return `<!DOCTYPE html>\n${page.markup}\n`;
-}

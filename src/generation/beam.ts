@@ -6,9 +6,9 @@
  * on. The search ends when no text that is alive could still beat the worst finished one, judged as
  * Hugging Face's `BeamSearchScorer` does, so that the same settings give the same texts there.
  */
-import { FlatloraError, type HostArray, treeMap } from '../autodiff/index.js';
-import { type DeviceArray, isDeviceArray, release } from '../kernels/index.js';
-import { checkPrompts } from './generate.js';
+import { FlatloraError } from '../autodiff/index.js';
+import { release } from '../kernels/index.js';
+import { checkPrompts, placed } from './placed.js';
 import type { DecoderPrograms, Expected } from './programs.js';
 
 export interface BeamOptions {
@@ -117,18 +117,12 @@ export async function beamSearch(
   const room = Math.min(maxTokens ?? length, length + 1 - before(prompt));
   const scoreOf = (sum: number, tokens: number) => sum / tokens ** lengthPenalty;
 
-  const ours: DeviceArray[] = [];
-  const placed = treeMap((leaf: HostArray | DeviceArray) => {
-    if (isDeviceArray(leaf)) return leaf;
-    const array = backend.upload(leaf);
-    ours.push(array);
-    return array;
-  }, weights);
+  const { onDevice, ours } = placed(backend, weights);
   let alive: readonly Beam[] = [{ tokens: [], sum: 0 }];
   let finished: readonly Hypothesis[] = [];
   let expected: Expected | undefined;
   try {
-    expected = await programs.read(placed, [prompt]);
+    expected = await programs.read(onDevice, [prompt]);
     for (let written = 1; written <= room; written++) {
       const scores = expected.logits.map(logProbabilities);
       const going: Beam[] = [];
@@ -164,7 +158,7 @@ export async function beamSearch(
       expected = undefined;
       const ordered = await programs.reorder(cache, rows);
       expected = await programs.step(
-        placed,
+        onDevice,
         going.map(({ tokens }) => tokens.at(-1) as number),
         going.map(() => before(prompt) + written - 1),
         ordered,

@@ -1,6 +1,6 @@
 /** Text, token by token, as async generators: whoever reads decides how far it goes. */
-import { FlatloraError, type HostArray, treeMap } from '../autodiff/index.js';
-import { type DeviceArray, isDeviceArray, release } from '../kernels/index.js';
+import { release } from '../kernels/index.js';
+import { checkPrompts, placed } from './placed.js';
 import type { DecoderPrograms, DeviceCache, Expected } from './programs.js';
 import { greedy, type Sampler } from './sampling.js';
 
@@ -11,17 +11,6 @@ export interface GenerateOptions {
   readonly stop?: readonly number[];
   /** How tokens are chosen; `greedy` by default. */
   readonly sampler?: Sampler;
-}
-
-export function checkPrompts(prompts: readonly (readonly number[])[], length: number): void {
-  if (prompts.length === 0) throw new FlatloraError('argument', 'generate: there are no prompts');
-  const odd = prompts.findIndex((prompt) => prompt.length === 0 || prompt.length > length);
-  if (odd >= 0) {
-    throw new FlatloraError(
-      'argument',
-      `generate: prompt ${odd} has ${prompts[odd]?.length} tokens, expected 1 to ${length}`,
-    );
-  }
 }
 
 /**
@@ -41,13 +30,7 @@ export async function* generateTogether(
 ): AsyncGenerator<readonly (number | undefined)[], void> {
   const { backend, length, before, longestPrompt } = programs;
   checkPrompts(prompts, longestPrompt);
-  const ours: DeviceArray[] = [];
-  const placed = treeMap((leaf: HostArray | DeviceArray) => {
-    if (isDeviceArray(leaf)) return leaf;
-    const array = backend.upload(leaf);
-    ours.push(array);
-    return array;
-  }, weights);
+  const { onDevice, ours } = placed(backend, weights);
   let cache: DeviceCache | undefined;
   try {
     // The last token is never looked at again, so it needs no place in the cache.
@@ -64,8 +47,8 @@ export async function* generateTogether(
       cache = undefined;
       const expected: Expected =
         given === undefined
-          ? await programs.read(placed, prompts)
-          : await programs.step(placed, tokens, positions, given);
+          ? await programs.read(onDevice, prompts)
+          : await programs.step(onDevice, tokens, positions, given);
       cache = expected.cache;
       if (written > 0) for (const row of positions.keys()) (positions[row] as number) += 1;
       tokens = expected.logits.map((z, row) =>

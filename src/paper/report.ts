@@ -3,6 +3,7 @@ import {
   element,
   escapeMarkdown,
   fragment,
+  htmlDocument,
   htmlTable,
   type Markup,
   markdownTable,
@@ -131,52 +132,29 @@ const chapterHtml = (chapter: Chapter): Markup => {
   );
 };
 
-export function renderPaperHtml(report: Report): string {
-  const page = element(
-    'html',
-    { lang: 'en' },
+export const renderPaperHtml = (report: Report): string =>
+  htmlDocument(
+    report.title,
+    element('h1', {}, report.title),
     element(
-      'head',
-      {},
-      element('meta', { charset: 'utf-8' }),
-      element('meta', { name: 'viewport', content: 'width=device-width, initial-scale=1' }),
-      element('title', {}, report.title),
-      styleSheet(STYLE),
+      'dl',
+      { class: 'facts' },
+      report.facts.map(([name, value]) => [element('dt', {}, name), element('dd', {}, value)]),
     ),
+    report.notices.map((notice) => element('p', { class: 'notice' }, notice)),
+    element('p', {}, HOW_TO_READ),
+    report.skipped.length === 0
+      ? null
+      : fragment(
+          element('h2', {}, 'Not run'),
+          list(report.skipped.map(({ name, reason }) => `${name}: ${reason}`)),
+        ),
     element(
-      'body',
+      'ul',
       {},
-      element(
-        'main',
-        {},
-        element('h1', {}, report.title),
-        element(
-          'dl',
-          { class: 'facts' },
-          report.facts.map(([name, value]) => [element('dt', {}, name), element('dd', {}, value)]),
-        ),
-        report.notices.map((notice) => element('p', { class: 'notice' }, notice)),
-        element('p', {}, HOW_TO_READ),
-        report.skipped.length === 0
-          ? null
-          : fragment(
-              element('h2', {}, 'Not run'),
-              list(report.skipped.map(({ name, reason }) => `${name}: ${reason}`)),
-            ),
-        element(
-          'ul',
-          {},
-          report.chapters.map(({ experiment }) =>
-            element(
-              'li',
-              {},
-              element('a', { href: `#${experiment.name}` }, experiment.counterpart),
-            ),
-          ),
-        ),
-        report.chapters.map(chapterHtml),
+      report.chapters.map(({ experiment }) =>
+        element('li', {}, element('a', { href: `#${experiment.name}` }, experiment.counterpart)),
       ),
     ),
+    report.chapters.map(chapterHtml),
   );
-  return `<!DOCTYPE html>\n${page.markup}\n`;
-}

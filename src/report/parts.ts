@@ -9,6 +9,7 @@ export { type LineChart, lineChart, type Series } from './charts/lineChart.js';
 export * from './charts/sharpness.js';
 export { surfaceChart } from './charts/surfaceChart.js';
 export { type Format, formatMeasured, formatSigned, MISSING } from './format.js';
+export { htmlDocument } from './html/frame.js';
 export { htmlTable } from './html/page.js';
 export { STYLE } from './html/style.js';
 export { escapeMarkdown, markdownTable } from './markdown.js';

@@ -8,6 +8,7 @@ import { activationOf } from '../activations.js';
 import type { Architecture } from '../architecture.js';
 import { checked, classesOf, labelled, or, size } from '../json.js';
 import { linearPlaces, normPlaces, type Place, tablePlace } from '../places.js';
+import { encoderConfig, encoderFields } from './encoder.js';
 
 export interface BertConfig extends TextEncoderConfig {
   readonly mlpWidth: number;
@@ -26,15 +27,10 @@ interface Member {
 }
 
 const schema = v.looseObject({
-  hidden_act: or(v.string(), 'gelu'),
-  hidden_size: size,
-  intermediate_size: size,
-  num_hidden_layers: size,
-  num_attention_heads: size,
+  ...encoderFields,
   vocab_size: size,
   max_position_embeddings: size,
   type_vocab_size: or(size, 2),
-  layer_norm_eps: or(v.number(), 1e-12),
   hidden_dropout_prob: or(v.number(), 0.1),
   attention_probs_dropout_prob: or(v.number(), 0.1),
   position_embedding_type: or(v.literal('absolute'), 'absolute'),
@@ -89,15 +85,8 @@ const member = (
         maxLength: given.max_position_embeddings,
         tokenTypes: given.type_vocab_size,
         classes: classesOf(given),
-        width: given.hidden_size,
-        depth: given.num_hidden_layers,
-        heads: given.num_attention_heads,
-        mlpWidth: given.intermediate_size,
-        activation,
-        norm: 'layerNorm' as const,
+        ...encoderConfig(given, activation),
         normPlacement: 'post' as const,
-        normEpsilon: given.layer_norm_eps,
-        positions: 'learned' as const,
         dropout: given.hidden_dropout_prob,
         attentionDropout: given.attention_probs_dropout_prob,
         ...(of.counted && { countedFrom: given.pad_token_id ?? 1 }),

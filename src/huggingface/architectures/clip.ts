@@ -15,6 +15,7 @@ import { activationOf } from '../activations.js';
 import type { Architecture } from '../architecture.js';
 import { checked, or, size } from '../json.js';
 import { linearPlaces, normPlaces, type Place, reshaped, tablePlace } from '../places.js';
+import { encoderConfig } from './encoder.js';
 
 export interface ClipVisionConfig extends VisionTransformerConfig {
   readonly imageSize: number;
@@ -73,14 +74,7 @@ const visionConfig = (json: unknown): Result<ClipVisionConfig> =>
       patchSize: given.patch_size,
       channels: given.num_channels,
       classes: given.projection_dim,
-      width: given.hidden_size,
-      depth: given.num_hidden_layers,
-      heads: given.num_attention_heads,
-      mlpWidth: given.intermediate_size,
-      activation,
-      norm: 'layerNorm' as const,
-      normEpsilon: given.layer_norm_eps,
-      positions: 'learned' as const,
+      ...encoderConfig(given, activation),
       attentionDropout: given.attention_dropout,
     })),
   );
@@ -95,14 +89,7 @@ const textConfig = (json: unknown): Result<ClipTextConfig> =>
       maxLength: given.max_position_embeddings,
       projection: given.projection_dim,
       end: given.eos_token_id === FAULTY_END ? ('highest' as const) : given.eos_token_id,
-      width: given.hidden_size,
-      depth: given.num_hidden_layers,
-      heads: given.num_attention_heads,
-      mlpWidth: given.intermediate_size,
-      activation,
-      norm: 'layerNorm' as const,
-      normEpsilon: given.layer_norm_eps,
-      positions: 'learned' as const,
+      ...encoderConfig(given, activation),
       attentionDropout: given.attention_dropout,
     })),
   );

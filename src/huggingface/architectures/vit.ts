@@ -8,6 +8,7 @@ import { activationOf } from '../activations.js';
 import type { Architecture } from '../architecture.js';
 import { checked, classesOf, labelled, or, size } from '../json.js';
 import { linearPlaces, normPlaces, type Place, reshaped } from '../places.js';
+import { encoderConfig, encoderFields } from './encoder.js';
 
 export interface VitConfig extends VisionTransformerConfig {
   readonly imageSize: number;
@@ -17,15 +18,10 @@ export interface VitConfig extends VisionTransformerConfig {
 }
 
 const schema = v.looseObject({
-  hidden_act: or(v.string(), 'gelu'),
-  hidden_size: size,
-  intermediate_size: size,
-  num_hidden_layers: size,
-  num_attention_heads: size,
+  ...encoderFields,
   image_size: size,
   patch_size: size,
   num_channels: or(size, 3),
-  layer_norm_eps: or(v.number(), 1e-12),
   qkv_bias: or(v.boolean(), true),
   hidden_dropout_prob: or(v.number(), 0),
   attention_probs_dropout_prob: or(v.number(), 0),
@@ -102,14 +98,7 @@ export const vit: Architecture<
         patchSize: given.patch_size,
         channels: given.num_channels,
         classes: classesOf(given),
-        width: given.hidden_size,
-        depth: given.num_hidden_layers,
-        heads: given.num_attention_heads,
-        mlpWidth: given.intermediate_size,
-        activation,
-        norm: 'layerNorm' as const,
-        normEpsilon: given.layer_norm_eps,
-        positions: 'learned' as const,
+        ...encoderConfig(given, activation),
         dropout: given.hidden_dropout_prob,
         attentionDropout: given.attention_probs_dropout_prob,
         queryKeyValueBias: given.qkv_bias,

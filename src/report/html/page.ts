@@ -1,6 +1,6 @@
 /** The report as one HTML file: no script, no request, light and dark, screen and paper. */
 import { findings } from '../comparisons.js';
-import { element, fragment, type Markup, styleSheet } from '../markup.js';
+import { element, fragment, type Markup } from '../markup.js';
 import type { Summary } from '../summary.js';
 import {
   dataTable,
@@ -12,28 +12,14 @@ import {
   type Table,
 } from '../tables.js';
 import { barFigures, landscapeFigures, lineFigures } from './figures.js';
-import { STYLE } from './style.js';
+import { htmlDocument } from './frame.js';
 
 /**
  * The whole report as a self-contained HTML document, which is well-formed XML as well. It has no
  * script and refers to nothing outside itself; texts of the summary are escaped.
  */
-export function renderHtml(summary: Summary): string {
-  const page = element(
-    'html',
-    { lang: 'en' },
-    element(
-      'head',
-      {},
-      element('meta', { charset: 'utf-8' }),
-      element('meta', { name: 'viewport', content: 'width=device-width, initial-scale=1' }),
-      element('title', {}, summary.title),
-      styleSheet(STYLE),
-    ),
-    element('body', {}, element('main', {}, header(summary), sections(summary))),
-  );
-  return `<!DOCTYPE html>\n${page.markup}\n`;
-}
+export const renderHtml = (summary: Summary): string =>
+  htmlDocument(summary.title, header(summary), sections(summary));
 
 const header = (summary: Summary): Markup => {
   const drawn = summary.data.some(({ origin }) => origin === 'drawn');
