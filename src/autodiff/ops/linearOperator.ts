@@ -6,12 +6,13 @@
  * an array does.
  */
 
-import type { HalfPrecision } from '../core/aval.js';
+import { type HalfPrecision, range } from '../core/aval.js';
 import { FlatloraError } from '../core/errors.js';
 import { isValue, type Value } from '../core/value.js';
 import { matmul, matmulTransposed } from '../primitives/dot.js';
 import { add, max, mul, roundTo, stopGradient, sub, widened } from '../primitives/elementwise.js';
 import { reduceSum } from '../primitives/reduce.js';
+import { sliceAxis } from '../primitives/slicing.js';
 import { transpose } from '../primitives/structural.js';
 import { checkpoint } from '../transforms/checkpoint.js';
 import { square } from './functions.js';
@@ -29,6 +30,12 @@ export interface MadeOnDemand {
 /** What can be added to an operator: an array, or the recipe of one. */
 export type Delta = Value | MadeOnDemand;
 
+/** How row norms are wanted. */
+export interface NormOptions {
+  /** Whether they are to be constants of the differentiation, as those of Eq. 7 are; not by default. */
+  readonly detached?: boolean;
+}
+
 /** A matrix W of shape [m, n] (m outputs, n inputs). */
 export interface LinearOperator {
   readonly _tag: 'LinearOperator';
@@ -39,7 +46,7 @@ export interface LinearOperator {
   /** The matrix itself, [m, n]. */
   readonly dense: () => Value;
   /** ‖W_i‖² of each output row, [m], without forming the matrix where that is possible. */
-  readonly rowNormsSquared: () => Value;
+  readonly rowNormsSquared: (options?: NormOptions) => Value;
   /** W + Δ for a matrix Δ [m, n]. */
   readonly plus: (delta: Delta) => LinearOperator;
   /** The matrix rounded to a half precision; its derivative is taken as that of the matrix. */
@@ -123,6 +130,28 @@ export interface LowRankUpdate {
   readonly onInput?: (x: Value) => Value;
 }
 
+/** Ranks up to this are written out in `unrolledNorms`. */
+const UNROLLED_RANK = 16;
+
+/** A sum as a tree of pairs, so that it nests as little as can be. */
+const balancedSum = (terms: readonly Value[]): Value => {
+  if (terms.length === 1) return terms[0] as Value;
+  const half = terms.length >> 1;
+  return add(balancedSum(terms.slice(0, half)), balancedSum(terms.slice(half)));
+};
+
+/**
+ * ‖W_i + s·Σ_k B_ik A_k‖² as it stands, the sum over the rank written out: one kernel that reads W once and
+ * forms no matrix, where the expansion below is three small products. A constant of the differentiation.
+ */
+function unrolledNorms(matrix: Value, { a, b, scale }: LowRankUpdate): Value {
+  const [fixedA, fixedB] = [stopGradient(a), stopGradient(mul(b, scale))];
+  const terms = range(a.shape[0] as number).map((k) =>
+    mul(sliceAxis(fixedB, 1, k, k + 1), sliceAxis(fixedA, 0, k, k + 1)),
+  );
+  return reduceSum(square(add(stopGradient(matrix), balancedSum(terms))), -1);
+}
+
 /**
  * W + s·B·A, applied as x·Wᵀ + s·(x·Aᵀ)·Bᵀ. Neither B·A nor a gradient of the shape of W is formed.
  *
@@ -140,7 +169,10 @@ export const lowRankSum = (base: LinearOperator, update: LowRankUpdate): LinearO
     apply: (x) =>
       add(base.apply(x), matmulTransposed(mul(matmulTransposed(onInput(x), a), scale), b)),
     dense: () => add(base.dense(), mul(scale, matmul(b, a))),
-    rowNormsSquared: () => {
+    rowNormsSquared: ({ detached = false } = {}) => {
+      if (detached && (a.shape[0] as number) <= UNROLLED_RANK) {
+        return unrolledNorms(base.dense(), update);
+      }
       const cross = reduceSum(mul(b, transpose(base.apply(a))), -1);
       const own = reduceSum(mul(matmul(b, matmulTransposed(a, a)), b), -1);
       const mixed = add(mul(2 * scale, cross), mul(scale * scale, own));

@@ -40,7 +40,7 @@ export function scaledLowRankSum(
     shape: base.shape,
     apply: (x) => mul(inner.apply(x), factors),
     dense: () => mul(inner.dense(), column(factors)),
-    rowNormsSquared: () => mul(inner.rowNormsSquared(), square(factors)),
+    rowNormsSquared: (options) => mul(inner.rowNormsSquared(options), square(factors)),
     plus: (delta) => withFactors(atFixedFactors().plus(delta), inner, factors),
     rounded: (precision) => withFactors(atFixedFactors().rounded(precision), inner, factors),
   };

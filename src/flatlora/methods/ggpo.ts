@@ -85,7 +85,7 @@ function noisy(
 ): LinearOperator {
   const [m, n] = clean.shape;
   const variances = add(
-    mul((sigma * sigma) / n, stopGradient(clean.rowNormsSquared())),
+    mul((sigma * sigma) / n, stopGradient(clean.rowNormsSquared({ detached: true }))),
     mul((beta * beta) / n, square(stopGradient(gradientNorms))),
   );
   const epsilon: MadeOnDemand = {

@@ -55,7 +55,7 @@ export const layerKey = (key: Operand, name: string): Value => foldInTraced(key,
  */
 export function noise(weight: Weight, key: Operand, sigma: Operand): MadeOnDemand {
   const [m, n] = matrixShape(weight);
-  const norms = sqrt(stopGradient(asOperator(weight).rowNormsSquared()));
+  const norms = sqrt(stopGradient(asOperator(weight).rowNormsSquared({ detached: true })));
   const deviations = mul(norms, mul(sigma, 1 / Math.sqrt(n)));
   return {
     operands: [lift(key), deviations],
