@@ -11,6 +11,7 @@ import {
 } from '../../autodiff/index.js';
 import { inlineTape } from '../inline.js';
 import { type AttentionKernel, cutAtAttention } from './attention.js';
+import { earlyFirst } from './early.js';
 import { buffersOf, type Kernel, positionsOf } from './expression.js';
 import { type FusionLimits, storedVariables } from './fuse.js';
 import { cutLoop, cutOf, elementOf, joint } from './lower.js';
@@ -97,7 +98,7 @@ export function planTape(
   }
   const { rest, kernels: attention } = cutAtAttention(tape, definitions);
   const stored = storedVariables(rest, limits);
-  const kernels = tape.equations
+  const inTurn = tape.equations
     .flatMap((e) => e.outputs)
     .flatMap((v): readonly AnyKernel[] => {
       const whole = attention.get(v.id);
@@ -105,6 +106,8 @@ export function planTape(
       const filled = stored.has(v.id) && sizeOf(v.shape) > 0;
       return filled ? [kernelOf(rest, definitions, stored, v)] : [];
     });
+  const known = [...tape.inputs, ...constants.map((c) => c.variable)];
+  const kernels = earlyFirst(inTurn, known, tape.outputs);
   const read = new Set(kernels.flatMap((k) => k.reads.map((v) => v.id)));
 
   const kept = new Set([...tape.inputs, ...tape.outputs].map((v) => v.id));

@@ -15,6 +15,7 @@ import { barrierFunctions } from './barrier.js';
 import { encodeModule, type WasmFunction } from './encoding.js';
 import type { FunctionOptions } from './functions.js';
 import { emitMap } from './map.js';
+import { meetingsAfter } from './meetings.js';
 import { emitProduct, type ProductOptions } from './product/emit.js';
 import { microKernel, tileRows } from './product/microKernel.js';
 import { isSolo, runner } from './runner.js';
@@ -90,6 +91,11 @@ export function buildWasmProgram(plan: Plan<AnyKernel>, options: ProgramOptions)
     buffers.set(v.id, v);
   }
   const slotOf = new Map([...buffers.keys()].map((id, slot) => [id, slot]));
+  const meets = meetingsAfter(
+    plan,
+    (i) => isSolo(plan.kernels[i] as AnyKernel),
+    (i) => (codes[i] as KernelCode).sharedBytes > 0,
+  );
   const calls = plan.kernels.flatMap((kernel, i) => {
     const { steps, indices } = codes[i] as (typeof codes)[number];
     const filled = outputsOf(kernel).map((v) => `b${v.id}`);
@@ -100,6 +106,8 @@ export function buildWasmProgram(plan: Plan<AnyKernel>, options: ProgramOptions)
       index: indices[k] as number,
       slots,
       solo: isSolo(kernel),
+      // Within a kernel, a step reads what the one before it has packed.
+      meets: k < steps.length - 1 || (meets[i] as boolean),
     }));
   });
   functions.push(runner(calls, scratchBytesPerThread, shared));

@@ -27,11 +27,13 @@ export interface Call {
   /** Places in the frame of the buffers' addresses. */
   readonly slots: readonly number[];
   readonly solo: boolean;
+  /** Whether threads must wait for each other behind it. */
+  readonly meets: boolean;
 }
 
 /**
- * Calls the kernels in order: parameters frame, thread, threads, first, last. All threads wait for
- * each other after a kernel, but not between kernels that are thread 0's alone.
+ * Calls the kernels in order: parameters frame, thread, threads, first, last. Threads wait for each other
+ * where `meets` says so, and at the end.
  */
 export function runner(
   calls: readonly Call[],
@@ -47,15 +49,14 @@ export function runner(
     i32.add(word(FRAME.scratch), i32.mul(thread, i32.const(scratchBytes))),
   );
   const shared = writer.define('i32', word(FRAME.sharedScratch));
-  calls.forEach(({ index, part, slots, solo }, i) => {
+  calls.forEach(({ index, part, slots, solo, meets }, i) => {
     const addresses = slots.map((slot) => word(FRAME.buffers + slot));
     const crew = solo ? i32.const(1) : threads;
     const own = [thread, crew, get(scratch), get(shared), i32.const(part)];
     const made = call(index, [...own, ...addresses]);
     const several = i32.gtS(threads, i32.const(1));
-    const goesOnAlone = solo && calls[i + 1]?.solo === true;
     const isLast = i32.eq(i32.const(i + 1), last);
-    const meet = goesOnAlone ? i32.and(several, isLast) : several;
+    const meet = meets ? several : i32.and(several, isLast);
     const wait = meeting ? when(meet, call(BARRIER_INDEX, [frame, threads])) : [];
     const wanted = i32.and(i32.leS(first, i32.const(i)), i32.ltS(i32.const(i), last));
     writer.emit(when(wanted, [...(solo ? when(i32.eqz(thread), made) : made), ...wait]));
