@@ -31,9 +31,10 @@ const model = causalDecoder(config);
 const loss = flat({ sigma: 0.1 })(
   adapt(base, method)((w: never, t: Value) => softmaxCrossEntropy(model(w, t), t)),
 );
+// Activations of 16,384 elements: no longer small enough to come early.
 const tokens = ints(
-  range(16).map((i) => i % 23),
-  [2, 8],
+  range(1024).map((i) => i % 23),
+  [128, 8],
 );
 const plan = planTape(
   simplify(
