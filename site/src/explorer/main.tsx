@@ -1,0 +1,3 @@
+import { mount } from '../shell/shell.js';
+
+mount('explorer', () => <p>Under construction.</p>);

@@ -1,0 +1,3 @@
+import { mount } from '../shell/shell.js';
+
+mount('playground', () => <p>Under construction.</p>);

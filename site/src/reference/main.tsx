@@ -1,0 +1,3 @@
+import { mount } from '../shell/shell.js';
+
+mount('reference', () => <p>Under construction.</p>);
