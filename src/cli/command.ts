@@ -117,6 +117,11 @@ export const SHARED_FLAGS = {
 /** What examples are read from and how. */
 export const DATA_FLAGS: readonly Flag[] = [
   {
+    field: 'columns',
+    kind: 'list',
+    help: 'names of the columns of a .csv or .tsv whose first line is a row already',
+  },
+  {
     field: 'template',
     kind: 'text',
     help: 'what is read, with {field} for fields (default: the field text, prompt, …)',

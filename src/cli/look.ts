@@ -15,12 +15,12 @@ export const LOOK_FLAGS: readonly Flag[] = [
 ];
 
 export function lookOptions(given: Readonly<Record<string, unknown>>): LookOptions {
-  const { template, target, label, pair, data, ...others } = given as Readonly<
+  const { columns, template, target, label, pair, data, ...others } = given as Readonly<
     Record<string, never>
   >;
   return {
     ...others,
     model: required(given, 'model'),
-    data: { path: required({ data }, 'data'), template, target, label, pair },
+    data: { path: required({ data }, 'data'), columns, template, target, label, pair },
   };
 }

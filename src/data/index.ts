@@ -6,6 +6,7 @@ export * from './cache.js';
 export * from './download.js';
 export * from './glueFiles.js';
 export * from './gunzip.js';
+export * from './imageFile.js';
 export * from './imageFolder.js';
 export * from './portable.js';
 export * from './remoteFiles.js';

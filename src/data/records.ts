@@ -62,11 +62,16 @@ function jsonList(text: string, file: string): Read<readonly DataRecord[]> {
 }
 
 /** Rows under a line of names; TSV as GLUE has it, where a quotation mark is only a character. */
-function table(text: string, file: string, format: 'csv' | 'tsv'): Read<readonly DataRecord[]> {
+function table(
+  text: string,
+  file: string,
+  format: 'csv' | 'tsv',
+  columns: readonly string[] | undefined,
+): Read<readonly DataRecord[]> {
   try {
     return E.right(
       parse(text, {
-        columns: true,
+        columns: columns === undefined ? true : [...columns],
         bom: true,
         skip_empty_lines: true,
         ...(format === 'tsv' ? { delimiter: '\t', quote: false } : {}),
@@ -77,6 +82,13 @@ function table(text: string, file: string, format: 'csv' | 'tsv'): Read<readonly
   }
 }
 
+export interface RecordOptions {
+  /** By default what the file's name speaks of. */
+  readonly format?: RecordFormat | undefined;
+  /** Names of a table's columns where the first line has none, as in CoLA's files. */
+  readonly columns?: readonly string[] | undefined;
+}
+
 /**
  * The records of a file.
  * @returns a problem that names the file and the line when it is not in the format.
@@ -84,7 +96,7 @@ function table(text: string, file: string, format: 'csv' | 'tsv'): Read<readonly
 export const parseRecords = (
   bytes: Uint8Array,
   file: string,
-  format?: RecordFormat,
+  { format, columns }: RecordOptions = {},
 ): Read<readonly DataRecord[]> =>
   E.flatMap(format === undefined ? formatOf(file) : E.right(format), (known) =>
     E.flatMap(utf8(bytes, file), (text) => {
@@ -94,7 +106,7 @@ export const parseRecords = (
         case 'json':
           return jsonList(text, file);
         default:
-          return table(text, file, known);
+          return table(text, file, known, columns);
       }
     }),
   );

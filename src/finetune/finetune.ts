@@ -81,8 +81,9 @@ async function examplesOf(
   kind: TaskKind,
   aids: ReturnType<typeof aidsOf>,
 ): Promise<{ readonly training: Examples; readonly validation: Examples | undefined }> {
-  const { train: path, validation, validationShare, template, target, label, pair } = settings;
-  const fields = { template, target, label, pair };
+  const { train: path, validation, validationShare } = settings;
+  const { columns, template, target, label, pair } = settings;
+  const fields = { columns, template, target, label, pair };
   const all = await kind.load({ path, ...fields }, aids);
   if (validation !== undefined) {
     return { training: all, validation: await kind.load({ path: validation, ...fields }, aids) };

@@ -19,6 +19,7 @@ export const SETTINGS = {
   /** Of the training data, where no validation data is given; 0 for none. */
   validationShare: v.optional(share, 0.1),
   out: v.pipe(v.string(), v.nonEmpty()),
+  columns: v.optional(v.pipe(v.array(v.string()), v.minLength(1))),
   template: v.optional(v.string()),
   target: v.optional(v.string()),
   label: v.optional(v.string()),

@@ -3,90 +3,19 @@
  * the same bytes, errors with their exit codes.
  */
 import { spawn } from 'node:child_process';
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { flatData, foldIn, hostBits, key, orThrow, range } from '../../src/autodiff/index.js';
-import { main } from '../../src/cli/main.js';
 import { COMMANDS } from '../../src/cli/registry.js';
 import { loadModel } from '../../src/huggingface/node/index.js';
+import { at, flatlora, json, removeFolder, tinyModels, words } from './support.js';
 
-const fixtures = fileURLToPath(new URL('../fixtures', import.meta.url));
-const folder = mkdtempSync(path.join(tmpdir(), 'flatlora-cli-'));
-afterAll(() => rmSync(folder, { recursive: true }));
-const at = (...parts: string[]) => path.join(folder, ...parts);
-
-interface Said {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function flatlora(...argv: string[]): Promise<Said> {
-  let [out, err] = ['', ''];
-  const code = await main(
-    argv,
-    {
-      stdout: (text) => {
-        out += text;
-      },
-      stderr: (text) => {
-        err += text;
-      },
-      signal: new AbortController().signal,
-    },
-    '1.2.3',
-  );
-  return { code, out, err };
-}
-
-/** The result of a command that must succeed. */
-async function json(...argv: string[]) {
-  const { code, out, err } = await flatlora(...argv, '--json');
-  if (code !== 0) throw new Error(`${argv[0]}: ${code}: ${err}`);
-  return JSON.parse(out);
-}
-
-const WORDS = ['red', 'blue', 'cat', 'dog', 'one', 'two', 'sun', 'moon'];
-const words = (n: number, count: number) =>
-  Array.from(hostBits(foldIn(key(5), n), count), (w) => WORDS[w % WORDS.length]).join(' ');
+afterAll(removeFolder);
 
 beforeAll(async () => {
-  for (const [model, tokenizer] of [
-    ['llama', 'words'],
-    ['t5_v1_0', 'words-t5'],
-    ['bert', 'words-bert'],
-    ['vit', undefined],
-  ] as const) {
-    mkdirSync(at(model));
-    for (const file of ['config.json', 'model.safetensors']) {
-      cpSync(path.join(fixtures, 'huggingface', model, file), at(model, file));
-    }
-    if (tokenizer !== undefined) {
-      cpSync(path.join(fixtures, 'tokenizers', `${tokenizer}.json`), at(model, 'tokenizer.json'));
-    }
-  }
-  writeFileSync(
-    at('vit', 'preprocessor_config.json'),
-    JSON.stringify({
-      do_resize: true,
-      size: { height: 16, width: 16 },
-      resample: 2,
-      image_mean: [0.5, 0.5, 0.5],
-      image_std: [0.5, 0.5, 0.5],
-    }),
-  );
+  tinyModels();
   const rows = range(40);
   writeFileSync(
     at('text.jsonl'),

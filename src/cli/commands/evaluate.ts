@@ -27,12 +27,15 @@ export const evaluateCommand: Command = {
   flags: FLAGS,
   run: async (given, { out }) => {
     onlyKnown(given, FLAGS);
-    const { template, target, label, pair, data, ...others } = given as Record<string, never>;
+    const { columns, template, target, label, pair, data, ...others } = given as Record<
+      string,
+      never
+    >;
     const path = required({ data }, 'data');
     const evaluation = await evaluateModel({
       ...others,
       model: required(given, 'model'),
-      data: { path, template, target, label, pair },
+      data: { path, columns, template, target, label, pair },
     });
     out(evaluation, () =>
       [

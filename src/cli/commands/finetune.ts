@@ -10,7 +10,7 @@ const FLAGS: readonly Flag[] = [
   {
     field: 'train',
     kind: 'text',
-    help: 'examples: .jsonl, .json, .csv, .tsv, or a folder with a subfolder of images per class',
+    help: 'examples: .jsonl, .json, .csv, .tsv; images: a folder with a subfolder per class, …-images-idx3-ubyte or CIFAR’s .bin (also .gz)',
   },
   { field: 'validation', kind: 'text', help: 'examples that checkpoints are compared on' },
   {

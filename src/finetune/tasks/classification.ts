@@ -8,7 +8,16 @@ import {
   hostArray,
   type Value,
 } from '../../autodiff/index.js';
-import { decodeImage, imageProcessorOf, listImages, processImage } from '../../data/index.js';
+import {
+  decodeImage,
+  imageProcessorOf,
+  isImageFile,
+  listImages,
+  type PixelImage,
+  processImage,
+  readImageFile,
+  withChannels,
+} from '../../data/index.js';
 import {
   type ImageBatch,
   imageClassification,
@@ -44,9 +53,36 @@ const SHARED = {
   targetModules: () => ['query', 'key', 'value', 'out', 'fc1', 'fc2'],
 } as const;
 
+/** Images that are read one after the other, so that few are in memory as they are in the files. */
+interface ImageSource {
+  /** The class of each image by name. */
+  readonly labels: readonly string[];
+  readonly image: (i: number) => Promise<PixelImage>;
+  readonly nameOf: (i: number) => string;
+}
+
+/** A folder with a subfolder for each class, or a file of IDX or CIFAR. */
+async function openImages(place: string, channels: 1 | 3): Promise<ImageSource> {
+  if (isImageFile(place)) {
+    const { labels, image } = orDataError(await readImageFile(place)());
+    return {
+      labels: Array.from(labels, String),
+      image: async (i) => withChannels(image(i), channels),
+      nameOf: (i) => `${path.basename(place)}: image ${i + 1}`,
+    };
+  }
+  const { files, classes } = orDataError(await listImages(place)());
+  const fileOf = (i: number) => (files[i] as (typeof files)[number]).file;
+  return {
+    labels: files.map(({ label }) => classes[label] as string),
+    image: async (i) => orDataError(await decodeImage(fileOf(i), { channels })()),
+    nameOf: (i) => path.basename(fileOf(i)),
+  };
+}
+
 /** Images as [n, height, width, channels], processed as the model wants them. */
 async function loadImages(
-  folder: string,
+  place: string,
   { imageSize, channels = 1 }: VisionTransformerConfig,
   known: readonly string[] | undefined,
   preprocessor: () => Promise<unknown>,
@@ -55,29 +91,26 @@ async function loadImages(
     throw new FlatloraError('data', `images: the model has ${channels} channels, expected 1 or 3`);
   }
   const processor = orDataError(imageProcessorOf(await preprocessor()));
-  const listed = orDataError(await listImages(folder)());
-  const { labels } = labelsOf(
-    { path: folder },
-    listed.files.map(({ label }) => listed.classes[label] as string),
-    known,
-  );
+  const source = await openImages(place, channels);
+  const { labels } = labelsOf({ path: place }, source.labels, known);
   const [height, width] = typeof imageSize === 'number' ? [imageSize, imageSize] : imageSize;
   const size = height * width * channels;
-  const pixels = new Float32Array(listed.files.length * size);
-  for (const [i, { file }] of listed.files.entries()) {
-    const made = processImage(orDataError(await decodeImage(file, { channels })()), processor);
+  const count = labels.length;
+  const pixels = new Float32Array(count * size);
+  for (let i = 0; i < count; i++) {
+    const made = processImage(await source.image(i), processor);
     if (made.height !== height || made.width !== width) {
       throw new FlatloraError(
         'data',
-        `${path.basename(file)}: preprocessor_config.json makes ${made.height}×${made.width}, the model takes ${height}×${width}`,
+        `${source.nameOf(i)}: preprocessor_config.json makes ${made.height}×${made.width}, the model takes ${height}×${width}`,
       );
     }
     pixels.set(made.data, i * size);
   }
-  const shape = [listed.files.length, height, width, ...(channels === 1 ? [] : [channels])];
+  const shape = [count, height, width, ...(channels === 1 ? [] : [channels])];
   return fixedRows({
     images: hostArray(pixels, shape),
-    labels: hostArray(labels, [labels.length]),
+    labels: hostArray(labels, [count]),
   });
 }
 
@@ -85,8 +118,8 @@ export const imageClassificationTask: TaskKind<VisionTransformerWeights, ImageBa
   ...SHARED,
   task: 'image-classification',
   model: imageClassification,
-  load: ({ path: folder }, { config, classes, preprocessor }) =>
-    loadImages(folder, config as VisionTransformerConfig, classes, preprocessor),
+  load: ({ path: place }, { config, classes, preprocessor }) =>
+    loadImages(place, config as VisionTransformerConfig, classes, preprocessor),
   blank: ({ imageSize, channels = 1 }: VisionTransformerConfig, batchSize) => {
     const [height, width] = typeof imageSize === 'number' ? [imageSize, imageSize] : imageSize;
     return {

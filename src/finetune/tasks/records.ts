@@ -18,7 +18,7 @@ export function orDataError<A>(result: E.Either<DataError, A>): A {
 }
 
 /** The records of a file; at least one. */
-export async function recordsOf({ path }: DataSource): Promise<readonly DataRecord[]> {
+export async function recordsOf({ path, columns }: DataSource): Promise<readonly DataRecord[]> {
   let bytes: Uint8Array;
   try {
     bytes = new Uint8Array(await readFile(path));
@@ -28,7 +28,7 @@ export async function recordsOf({ path }: DataSource): Promise<readonly DataReco
       `cannot read ${path}: ${(thrown as NodeJS.ErrnoException).code ?? 'failed'}`,
     );
   }
-  const records = orDataError(parseRecords(bytes, path));
+  const records = orDataError(parseRecords(bytes, path, { columns }));
   if (records.length === 0) throw new FlatloraError('data', `${path}: there are no records`);
   return records;
 }

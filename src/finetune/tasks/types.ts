@@ -7,8 +7,10 @@ import type { Metrics, PerExample } from '../../training/index.js';
 
 /** Where examples come from, and what their fields mean. */
 export interface DataSource {
-  /** A file of records, or a folder with a subfolder of images for each class. */
+  /** A file of records, a folder with a subfolder of images for each class, or a file of IDX or CIFAR. */
   readonly path: string;
+  /** Names of the columns of a table whose first line is a row already. */
+  readonly columns?: readonly string[] | undefined;
   /** What is read: `{field}` is filled in. By default the field `text`, or `prompt` where there is one. */
   readonly template?: string | undefined;
   /** What is to be written. */
