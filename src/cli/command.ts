@@ -129,7 +129,11 @@ export const DATA_FLAGS: readonly Flag[] = [
   { field: 'target', kind: 'text', help: 'what is to be written (default: response, output, …)' },
   { field: 'label', kind: 'text', help: 'the field with the class (default: label)' },
   { field: 'pair', kind: 'text', help: 'the field with a second text (default: sentence2, …)' },
-  { field: 'maxLength', kind: 'number', help: 'tokens that are read at most (default: 512)' },
+  {
+    field: 'maxLength',
+    kind: 'number',
+    help: 'tokens that are read at most (default: 512, or what the model takes)',
+  },
   {
     field: 'maxTargetLength',
     kind: 'number',

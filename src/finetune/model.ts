@@ -39,7 +39,13 @@ import type { ModelAids } from './tasks/index.js';
 const idOf = (x: unknown): number | undefined =>
   typeof x === 'number' ? x : Array.isArray(x) && typeof x[0] === 'number' ? x[0] : undefined;
 
-/** What tasks ask of a model folder. */
+/** The tokens that a model has positions for. */
+const positionsOf = (config: unknown): number => {
+  const { maxLength } = config as { readonly maxLength?: unknown };
+  return typeof maxLength === 'number' ? maxLength : Number.POSITIVE_INFINITY;
+};
+
+/** What tasks ask of a model folder; texts are never longer than the model takes. */
 export function aidsOf(
   folder: string,
   { config, json }: OpenedModel,
@@ -49,7 +55,7 @@ export function aidsOf(
   const names = fields.id2label as Readonly<Record<string, string>> | null | undefined;
   return {
     config,
-    limits,
+    limits: { ...limits, maxLength: Math.min(limits.maxLength, positionsOf(config)) },
     tokenizer: async () => orThrow(await loadTokenizer(folder)()),
     preprocessor: async () =>
       orThrow(await readJson(path.join(folder, 'preprocessor_config.json'))()),
