@@ -38,8 +38,9 @@ import {
   placedWeights,
   uploaded,
 } from './model.js';
+import { isAdapterMethod, looksAtWeights } from './peftFiles.js';
 import { openRun, type RunFolder, writeWhole } from './runFolder.js';
-import { isAdapterMethod, looksAtWeights, saveTrained } from './saving.js';
+import { saveTrained } from './saving.js';
 import type { FinetuneSettings } from './settings.js';
 import { type Examples, type TaskKind, taskOf } from './tasks/index.js';
 
