@@ -30,11 +30,11 @@ const digits = (own: Settings) =>
 
 async function withRuns<T>(own: Settings, use: (runs: readonly [Run, Run]) => Promise<T>) {
   const backend = await wasmBackend({ threads: 1 });
-  const before = backend.memory().liveBytes;
+  const before = backend.memory().bytes;
   const runs = (await openRuns(digits(own), own, backend)) as readonly [Run, Run];
   const result = await use(runs);
   for (const run of runs) await run.dispose();
-  expect(backend.memory().liveBytes).toBe(before);
+  expect(backend.memory().bytes).toBe(before);
   await backend.dispose();
   return result;
 }

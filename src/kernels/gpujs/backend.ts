@@ -37,8 +37,11 @@ import type { GpuJsMode } from './math.js';
 import { buildProgram, floatsOf, toFloats } from './program.js';
 import { withoutHalf } from './withoutHalf.js';
 
-/** WebGPU binds 8 buffers a kernel: one result, the table of normals, and what is read. */
-const MAX_READS: Readonly<Record<GpuJsMode, number>> = {
+/**
+ * Buffers that one kernel may read. WebGPU binds 8 a kernel: one result, the table of normals, and what is
+ * read.
+ */
+export const MAX_READS: Readonly<Record<GpuJsMode, number>> = {
   cpu: 12,
   webasm: 12,
   webgpu: 6,

@@ -38,6 +38,13 @@ export const tileLimits = ({ device, software }: GpuDevice, lanes?: number) => (
   workgroupBytes: device.limits.maxComputeWorkgroupStorageSize,
 });
 
+/** What kernels may take in on a device with so many bindings. */
+export const fusionFor = (bindings: number) => ({
+  // One binding is the result's, one the table's.
+  maxReads: Math.min(MOST_READS, bindings - 2),
+  operandCost: OPERAND_COST,
+});
+
 /** The plan of a tape and its launches: attention as one kernel where the device can. */
 export async function planFor(
   tape: Tape,
@@ -48,11 +55,7 @@ export async function planFor(
   const { matrixUnit } = gpu;
   const bindings = gpu.device.limits.maxStorageBuffersPerShaderStage;
   const options: StepOptions = { layout, limits, bindings, precision, matrixUnit, choose };
-  const fusion = {
-    // One binding is the result's, one the table's.
-    maxReads: Math.min(MOST_READS, bindings - 2),
-    operandCost: OPERAND_COST,
-  };
+  const fusion = fusionFor(bindings);
   const fused = planTape(tape, { ...fusion, fused: new Set(['attention', 'attentionBackward']) });
   await prepare(productShapes(fused));
   const steps = stepsOf(fused, options);
