@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import preact from '@preact/preset-vite';
 import { defineConfig, type Plugin } from 'vite';
 import { bookPages } from './build/bookPages.js';
+import { exportIndex } from './build/exportIndex.js';
 import { serviceWorker } from './build/serviceWorker.js';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -17,7 +18,7 @@ const isolation = {
 };
 
 /** What of the library needs Node is never reached in a page; its import must still resolve. */
-const plugins: Plugin[] = [...preact(), bookPages(), serviceWorker()].flat();
+const plugins: Plugin[] = [...preact(), bookPages(), exportIndex(), serviceWorker()].flat();
 
 export default defineConfig({
   root: here('.'),

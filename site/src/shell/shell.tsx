@@ -1,6 +1,7 @@
 /** The frame of every page: skip link, navigation, the main landmark, a live region for what happens. */
 import { type ComponentType, render } from 'preact';
 import { announcement } from './announce.js';
+import { registerServiceWorker, threadsSentence } from './offline.js';
 import './shell.css';
 
 const PAGES = [
@@ -33,6 +34,7 @@ function Shell({ page, Content }: { readonly page: PageId; readonly Content: Com
       <main id="content" tabIndex={-1}>
         <Content />
       </main>
+      <footer>{threadsSentence()} Nothing that you do here leaves your machine.</footer>
       <div class="visually-hidden" role="status" aria-live="polite">
         {announcement}
       </div>
@@ -42,5 +44,6 @@ function Shell({ page, Content }: { readonly page: PageId; readonly Content: Com
 
 /** Shows a page inside the frame. */
 export function mount(page: PageId, Content: ComponentType): void {
+  void registerServiceWorker();
   render(<Shell page={page} Content={Content} />, document.getElementById('app') as HTMLElement);
 }

@@ -96,8 +96,9 @@ export function Surface({ grids }: { readonly grids: readonly Grid[] }) {
         ))}
       </ul>
       <p class="quiet">
-        Height is the loss in nats on 32 training examples; both directions run ½ of the weights’
-        row lengths to each side of the solution (filter-normalised).
+        Height is the loss in nats on a few training examples, by its logarithm where it spans more
+        than a decade; both directions run ½ of the weights’ row lengths to each side of the
+        solution (filter-normalised).
       </p>
     </section>
   );
