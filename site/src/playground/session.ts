@@ -78,8 +78,11 @@ export interface Run {
   /** Trains one step. @returns its loss, before the update. */
   readonly step: () => Promise<number>;
   readonly measure: () => Promise<Measured>;
-  /** @param between awaited after each row, so that a Worker can hear messages. */
-  readonly surface: (between: () => Promise<void>) => Promise<Surface>;
+  /**
+   * @param between awaited after each row, so that a Worker can hear messages.
+   * @param budget milliseconds; slow devices get a coarser grid. No bound by default.
+   */
+  readonly surface: (between: () => Promise<void>, budget?: number) => Promise<Surface>;
   readonly ask: (question: Float32Array | string) => Promise<Answer>;
   readonly adapters: () => Promise<HostTree>;
   /** Goes on from adapters of the same shapes, with fresh moments. */
@@ -205,19 +208,21 @@ async function openRun(
           sharpness,
         };
       }),
-    surface: (between) =>
+    surface: (between, budget = Number.POSITIVE_INFINITY) =>
       withMerged(async (weights, host) => {
-        const points = task.surfacePoints;
-        const coordinates = range(points).map((i) => RANGE * ((2 * i) / (points - 1) - 1));
         const directions = [103, 104].map((n) => upload(filterNormalisedDirection(host, key(n))));
+        const lossAt = async (x: number, y: number): Promise<number> => {
+          const value = await plane(weights, probe, directions[0], directions[1], x, y);
+          return (await onHost<HostArray>(value)).get();
+        };
         const losses: number[][] = [];
+        let coordinates: readonly number[];
         try {
+          const points = await affordable(task.surfacePoints, budget, () => lossAt(0, 0));
+          coordinates = range(points).map((i) => RANGE * ((2 * i) / (points - 1) - 1));
           for (const x of coordinates) {
             const row: number[] = [];
-            for (const y of coordinates) {
-              const value = await plane(weights, probe, directions[0], directions[1], x, y);
-              row.push((await onHost<HostArray>(value)).get());
-            }
+            for (const y of coordinates) row.push(await lossAt(x, y));
             losses.push(row);
             await between();
           }
@@ -246,6 +251,21 @@ async function openRun(
       await Promise.all([programs, scores, rise, plane].map((program) => program.dispose()));
     },
   };
+}
+
+/** Points along a side, an odd number, so that the grid takes no longer than `budget` milliseconds. */
+async function affordable(
+  most: number,
+  budget: number,
+  evaluateOnce: () => Promise<unknown>,
+): Promise<number> {
+  if (budget === Number.POSITIVE_INFINITY) return most;
+  // The first time a program is compiled.
+  await evaluateOnce();
+  const from = performance.now();
+  await evaluateOnce();
+  const each = performance.now() - from;
+  return [9, 5].reduce((points, fewer) => (points ** 2 * each > budget ? fewer : points), most);
 }
 
 const isImage = (question: Float32Array | string): question is Float32Array =>

@@ -17,6 +17,8 @@ const say = (message: FromWorker): void => postMessage(message);
 const MEASUREMENTS = 20;
 /** Surfaces are slower: so many over a run. */
 const SURFACES = 4;
+/** Milliseconds that one may take. */
+const SURFACE_BUDGET = 2500;
 /** Milliseconds between reports of steps. */
 const REPORT_EVERY = 100;
 
@@ -132,7 +134,7 @@ async function measure(): Promise<void> {
 
 async function surfaces(): Promise<void> {
   for (const run of session?.runs ?? []) {
-    say({ kind: 'surface', run: run.name, surface: await run.surface(breathe) });
+    say({ kind: 'surface', run: run.name, surface: await run.surface(breathe, SURFACE_BUDGET) });
   }
 }
 

@@ -1,0 +1,238 @@
+/** The playground in Chromium: the same curves as in Node on every backend, files, keys, mistakes. */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { Browser, Page } from 'playwright-core';
+import { adaptersOf } from '../../site/src/playground/adapterFiles.js';
+import { digitsTask, readVitWeights } from '../../site/src/playground/digits.js';
+import { openRuns, type Run } from '../../site/src/playground/session.js';
+import { DEFAULTS, type Settings } from '../../site/src/playground/settings.js';
+import { key, range } from '../../src/autodiff/index.js';
+import { wasmBackend } from '../../src/kernels/index.js';
+import { describeInBrowser, launch, openPage } from './browser.js';
+import { type Served, serveSite } from './serve.js';
+
+const STEPS = 50;
+const settings: Settings = { ...DEFAULTS, examples: 4, steps: STEPS };
+const HASH = `#examples=4&steps=${STEPS}`;
+const weights = () =>
+  readVitWeights(
+    new Uint8Array(
+      readFileSync(fileURLToPath(new URL('../../weights/vit-drawn.safetensors', import.meta.url))),
+    ),
+  );
+const task = () => digitsTask(weights(), { examples: settings.examples, key: key(settings.seed) });
+
+/** Losses of both runs in Node, on one thread of WebAssembly. */
+async function inNode(): Promise<readonly (readonly number[])[]> {
+  const backend = await wasmBackend({ threads: 1 });
+  const [plain, flat] = (await openRuns(task(), settings, backend)) as readonly [Run, Run];
+  const losses: number[][] = [];
+  for (const _ of range(STEPS)) losses.push([await plain.step(), await flat.step()]);
+  await backend.dispose();
+  return losses;
+}
+
+/** Trains to the end and reads the table of losses. */
+async function inPage(page: Page): Promise<readonly (readonly number[])[]> {
+  await page.getByRole('button', { name: 'Train' }).click();
+  await page.waitForSelector('[data-phase=finished], [role=alert]', { timeout: 200_000 });
+  expect(await page.locator('[role=alert]').allTextContents()).toEqual([]);
+  await page.locator('summary', { hasText: 'tables' }).click();
+  const rows = page.locator('[data-testid=losses] tbody tr');
+  return (await rows.allTextContents()).length === 0
+    ? []
+    : page.$$eval('[data-testid=losses] tbody tr', (all) =>
+        all.map((row) =>
+          [...row.querySelectorAll('td')].slice(1).map((cell) => Number(cell.textContent)),
+        ),
+      );
+}
+
+describeInBrowser('the playground', () => {
+  let [isolated, open]: [Served | undefined, Served | undefined] = [undefined, undefined];
+  let [plain, gpu]: [Browser | undefined, Browser | undefined] = [undefined, undefined];
+  let expected: readonly (readonly number[])[];
+  beforeAll(async () => {
+    isolated = await serveSite({ isolated: true });
+    open = await serveSite({ isolated: false });
+    plain = await launch({ webgpu: false });
+    gpu = await launch({ webgpu: true });
+    expected = await inNode();
+  }, 60_000);
+  afterAll(async () => {
+    await plain?.close();
+    await gpu?.close();
+    await isolated?.close();
+    await open?.close();
+  });
+  const at = (served: Served | undefined, hash: string, query = '') =>
+    `${(served as Served).url}/index.html${query}${hash}`;
+
+  test.each([
+    ['WebAssembly with threads', 'wasm', true, false],
+    ['WebAssembly on one thread', 'wasm', false, false],
+    ['gpu.js on WebGL2', 'gpujs-webgl2', true, false],
+    ['WebGPU on a software adapter', 'webgpu', true, true],
+  ] as const)(
+    '%s: 50 steps as in Node',
+    async (_, backend, isIsolated, webgpu) => {
+      const browser = (webgpu ? gpu : plain) as Browser;
+      const served = isIsolated ? isolated : open;
+      const { page, complaints } = await openPage(
+        browser,
+        at(served, `${HASH}&backend=${backend}`, isIsolated ? '' : '?isolate=off'),
+      );
+      const losses = await inPage(page);
+      expect(await page.getAttribute('[data-testid=status]', 'data-backend')).toBe(backend);
+      expect(losses).toHaveLength(STEPS);
+      // Training amplifies rounding; the first steps agree closely, all of them roughly.
+      losses.forEach((row, i) => {
+        row.forEach((loss, k) => {
+          const there = expected[i]?.[k] as number;
+          expect(Math.abs(loss - there)).toBeLessThan(
+            i < 10 ? 1e-3 * Math.max(1, there) : 0.05 + 0.1 * there,
+          );
+        });
+      });
+      expect(complaints).toEqual([]);
+      await page.close();
+    },
+    240_000,
+  );
+
+  test('an adapter of the page is the adapter in Node', async () => {
+    const { page } = await openPage(plain as Browser, at(isolated, `${HASH}&backend=wasm`));
+    await inPage(page);
+    const files: { name: string; bytes: Uint8Array }[] = [];
+    page.on('download', async (download) => {
+      const bytes = new Uint8Array(readFileSync(await download.path()));
+      files.push({ name: download.suggestedFilename(), bytes });
+    });
+    await page.getByRole('button', { name: 'Download' }).nth(1).click();
+    while (files.length < 2) await page.waitForTimeout(100);
+    const backend = await wasmBackend({ threads: 1 });
+    const [, flat] = (await openRuns(task(), settings, backend)) as readonly [Run, Run];
+    flat.setAdapters(adaptersOf(files, task(), await flat.adapters()));
+    const { testLoss, accuracy } = await flat.measure();
+    await backend.dispose();
+    const cells = await page
+      .locator('[data-testid=measured] tbody tr')
+      .last()
+      .locator('td')
+      .allTextContents();
+    expect(Number(cells[2])).toBeCloseTo(testLoss, 3);
+    expect(cells[3]).toBe(`${(100 * (accuracy as number)).toFixed(1)} %`);
+    // And back into the page: a file that is none is a sentence, and the page goes on.
+    await page.setInputFiles('[name=adapter-flat]', [
+      { name: 'adapter_config.json', mimeType: 'application/json', buffer: Buffer.from('{') },
+      { name: 'adapter_model.safetensors', mimeType: 'x/y', buffer: Buffer.from([1, 2, 3]) },
+    ]);
+    await page.waitForSelector('[role=alert]');
+    expect(await page.locator('[role=alert]').first().textContent()).toMatch(/safetensors|JSON/);
+    await page.setInputFiles(
+      '[name=adapter-plain]',
+      files.map(({ name, bytes }) => ({ name, mimeType: 'x/y', buffer: Buffer.from(bytes) })),
+    );
+    await page.waitForFunction(
+      (count) => document.querySelectorAll('[data-testid=measured] tbody tr').length > count,
+      await page.locator('[data-testid=measured] tbody tr').count(),
+    );
+    await page.close();
+  }, 120_000);
+
+  test('every control by keyboard; pause, step, reset; a drawn digit is answered', async () => {
+    const { page, complaints } = await openPage(
+      plain as Browser,
+      at(isolated, '#examples=4&steps=400&backend=wasm'),
+    );
+    const reached = new Set<string>();
+    for (const _ of range(40)) {
+      await page.keyboard.press('Tab');
+      reached.add(
+        await page.evaluate(() => {
+          const element = document.activeElement as HTMLInputElement | null;
+          return element?.name || element?.textContent?.slice(0, 20) || element?.tagName || '';
+        }),
+      );
+    }
+    for (const name of [
+      'model',
+      'method',
+      'sigma',
+      'rank',
+      'learningRate',
+      'examples',
+      'steps',
+      'seed',
+      'backend',
+      'Train',
+      'One step',
+      'Copy link',
+      'weights',
+      'images',
+    ]) {
+      expect([...reached]).toContain(name);
+    }
+    await page.getByRole('button', { name: 'One step' }).focus();
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('[data-phase=paused]', { timeout: 30_000 });
+    await page.waitForFunction(() =>
+      /step 1;/.test(document.querySelector('[data-testid=status]')?.textContent ?? ''),
+    );
+    await page.getByRole('button', { name: 'Train' }).focus();
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await page.waitForSelector('[data-phase=paused]');
+    await page.getByRole('application').focus();
+    await page.keyboard.press(' ');
+    for (const _ of range(8)) await page.keyboard.press('ArrowDown');
+    await page.waitForSelector('.bars');
+    const shares = await page.locator('.bars').first().locator('.number').allTextContents();
+    expect(shares).toHaveLength(10);
+    const sum = shares.reduce((n, text) => n + Number.parseFloat(text), 0);
+    expect(Math.abs(sum - 100)).toBeLessThan(6);
+    await page.getByRole('button', { name: 'Reset' }).click();
+    await page.waitForFunction(() =>
+      /step 0;/.test(document.querySelector('[data-testid=status]')?.textContent ?? ''),
+    );
+    expect(complaints).toEqual([]);
+    await page.close();
+  }, 90_000);
+
+  test('a setting that cannot be is a sentence; so is a backend that is not there', async () => {
+    const { page } = await openPage(plain as Browser, at(isolated, '#rank=99&backend=webgpu'));
+    expect(await page.locator('[role=alert]').textContent()).toBe(
+      'Rank r: "99" is not a whole number from 1 to 32; 8 is used.',
+    );
+    await page.getByRole('button', { name: 'Train' }).click();
+    await page.locator('[role=alert]', { hasText: 'webgpu' }).waitFor({ timeout: 30_000 });
+    await page.selectOption('[name=backend]', 'wasm');
+    await page.fill('[name=steps]', '10');
+    await page.locator('[name=steps]').dispatchEvent('change');
+    await page.getByRole('button', { name: 'Reset' }).click();
+    await page.waitForSelector('[data-phase=paused]', { timeout: 30_000 });
+    expect(page.url()).toContain('backend=wasm');
+    await page.close();
+  }, 90_000);
+
+  test('the decoder learns a text of the reader’s and goes on with a beginning', async () => {
+    const { page } = await openPage(
+      plain as Browser,
+      at(isolated, '#model=decoder&steps=20&backend=wasm'),
+    );
+    await page.fill('[name=text]', 'too short to learn');
+    await page.locator('[name=text]').dispatchEvent('change');
+    await page.getByRole('button', { name: 'Train' }).click();
+    await page.locator('[role=alert]', { hasText: 'letters' }).waitFor({ timeout: 30_000 });
+    await page.fill('[name=text]', '');
+    await page.locator('[name=text]').dispatchEvent('change');
+    await page.getByRole('button', { name: 'Reset' }).click();
+    await page.waitForSelector('[data-phase=paused]', { timeout: 60_000 });
+    await page.getByRole('button', { name: 'Train' }).click();
+    await page.waitForSelector('[data-phase=finished]', { timeout: 90_000 });
+    await page.getByRole('button', { name: 'Go on' }).click();
+    await page.waitForSelector('.written');
+    expect((await page.locator('.written').first().textContent())?.length).toBeGreaterThan(10);
+    await page.close();
+  }, 180_000);
+});
