@@ -38,14 +38,12 @@ async function inPage(page: Page): Promise<readonly (readonly number[])[]> {
   await page.waitForSelector('[data-phase=finished], [role=alert]', { timeout: 200_000 });
   expect(await page.locator('[role=alert]').allTextContents()).toEqual([]);
   await page.locator('summary', { hasText: 'tables' }).click();
-  const rows = page.locator('[data-testid=losses] tbody tr');
-  return (await rows.allTextContents()).length === 0
-    ? []
-    : page.$$eval('[data-testid=losses] tbody tr', (all) =>
-        all.map((row) =>
-          [...row.querySelectorAll('td')].slice(1).map((cell) => Number(cell.textContent)),
-        ),
-      );
+  await page.waitForSelector('[data-testid=losses] tbody tr');
+  return page.$$eval('[data-testid=losses] tbody tr', (all) =>
+    all.map((row) =>
+      [...row.querySelectorAll('td')].slice(1).map((cell) => Number(cell.textContent)),
+    ),
+  );
 }
 
 describeInBrowser('the playground', () => {
