@@ -6,6 +6,7 @@ import tokenizerUrl from '../../../weights/decoder-tokenizer.json?url';
 import vitUrl from '../../../weights/vit-drawn.safetensors?url';
 import { adaptersOf, filesOf } from './adapterFiles.js';
 import type { FromWorker, OwnFiles, StepLosses, ToWorker } from './protocol.js';
+import { isDue, type Look, NO_LOOK } from './rhythm.js';
 import { SAMPLE_TEXT } from './sampleText.js';
 import { openRuns, type Run, type RunName } from './session.js';
 import type { Settings } from './settings.js';
@@ -85,6 +86,9 @@ const chosenBackend = async (name: string): Promise<{ backend: Backend; reason: 
 let session: Session | undefined;
 let running = false;
 let done = 0;
+/** Milliseconds that steps have taken, and the last looks at the runs. */
+let trained = 0;
+let [lastMeasured, lastDrawn]: [Look, Look] = [NO_LOOK, NO_LOOK];
 /** Questions that came in the middle of a run: they are answered between two steps. */
 const questions: Exclude<ToWorker, { kind: 'pause' }>[] = [];
 
@@ -113,6 +117,8 @@ async function open(settings: Settings, files: OwnFiles): Promise<void> {
   const runs = await openRuns(task, settings, backend);
   session = { task, settings, backend, runs };
   done = 0;
+  trained = 0;
+  lastDrawn = NO_LOOK;
   const [plain, flat] = runs as [Run, Run];
   say({
     kind: 'opened',
@@ -125,7 +131,18 @@ async function open(settings: Settings, files: OwnFiles): Promise<void> {
   announceState();
 }
 
+/** Looks at both runs. @returns when that was, and how long it took. */
+async function looking(look: () => Promise<void>): Promise<Look> {
+  const from = performance.now();
+  await look();
+  return { step: done, trained, cost: performance.now() - from };
+}
+
 async function measure(): Promise<void> {
+  lastMeasured = await looking(measureRuns);
+}
+
+async function measureRuns(): Promise<void> {
   for (const run of session?.runs ?? []) {
     say({ kind: 'measured', run: run.name, measured: await run.measure() });
     await breathe();
@@ -166,13 +183,19 @@ async function train(until: number): Promise<void> {
   while (running && done < until) {
     const from = performance.now();
     waiting.push(await bothStep());
-    spent += performance.now() - from;
+    const took = performance.now() - from;
+    spent += took;
+    trained += took;
     if (performance.now() - last > REPORT_EVERY) report();
-    if (done % measureEvery === 0 || done === steps) {
+    const now = { step: done, trained };
+    if (isDue(lastMeasured, now, measureEvery) || done === steps) {
       report();
       await measure();
     }
-    if (done % surfaceEvery === 0 || done === steps) await surfaces();
+    if (isDue(lastDrawn, now, surfaceEvery) || done === steps) {
+      report();
+      lastDrawn = await looking(surfaces);
+    }
     await breathe();
     await answerQuestions();
   }

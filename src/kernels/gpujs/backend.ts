@@ -31,10 +31,11 @@ import {
 import type { Backend, DeviceArray, Executable } from '../backend.js';
 import { liveArrays, requireSignature } from '../liveArrays.js';
 import { planTape, printPlan } from '../plan/plan.js';
-import { deviceOf, type Memory } from './device.js';
+import { deviceOf, type Memory, residentKernel } from './device.js';
 import { LARGEST_INTEGER, requireSmall, requireSmallScalars } from './integers.js';
+import { keyNumbersInMemory } from './keyNumbers.js';
 import type { GpuJsMode } from './math.js';
-import { buildProgram, floatsOf, toFloats } from './program.js';
+import { buildProgram, floatsOf, kernelCache, toFloats } from './program.js';
 import { withoutHalf } from './withoutHalf.js';
 
 /**
@@ -75,6 +76,8 @@ export async function gpujsBackend(mode: GpuJsMode): Promise<Backend> {
   const device = deviceOf(gpu, mode);
   let disposed = false;
   const live = liveArrays<Memory>(name);
+  const onDevice = mode === 'webgpu' || mode === 'webgl2';
+  const kernels = kernelCache(({ source, output }) => residentKernel(gpu, source, output));
   // One table for all programs: it belongs to the backend as the code of its kernels does.
   const table = device.upload(normalTable);
   live.count(1, normalTable.byteLength);
@@ -115,7 +118,10 @@ export async function gpujsBackend(mode: GpuJsMode): Promise<Backend> {
         requireFitting(name, variable);
         if (variable.dtype === 'int') requireSmall(name, flatData(value));
       }
-      const program = buildProgram(gpu, mode, device, table, plan);
+      const program = buildProgram(
+        { gpu, mode, device, table, kernels },
+        onDevice ? keyNumbersInMemory(plan) : plan,
+      );
       let ended = false;
       live.count(program.constantCount, program.constantBytes);
       return {
@@ -145,6 +151,7 @@ export async function gpujsBackend(mode: GpuJsMode): Promise<Backend> {
       live.close();
       device.free(table);
       await device.settle();
+      if (mode !== 'webgl2') kernels.destroy();
       await gpu.destroy();
     },
   };

@@ -18,7 +18,7 @@ import {
 } from '../../autodiff/index.js';
 import type { Kernel } from '../plan/expression.js';
 import type { Plan } from '../plan/plan.js';
-import { type Device, type KernelFunction, type Memory, residentKernel } from './device.js';
+import type { Device, KernelFunction, Memory } from './device.js';
 import type { GpuJsMode } from './math.js';
 import { type KernelSource, printKernel } from './source.js';
 
@@ -67,12 +67,17 @@ function intermediateBytes(launches: readonly Launch[]): number {
   return peak;
 }
 
-/** Kernel objects by source: layers of one shape share them. */
-function kernelCache(make: (source: KernelSource) => KernelFunction) {
+/** Kernel objects by source and the sizes of what they read: layers of one shape share them. */
+export interface KernelCache {
+  readonly of: (source: KernelSource, reads: readonly Var[]) => KernelFunction;
+  readonly destroy: () => void;
+}
+
+export function kernelCache(make: (source: KernelSource) => KernelFunction): KernelCache {
   const made = new Map<string, KernelFunction>();
   return {
-    of: (source: KernelSource): KernelFunction => {
-      const key = `${source.output.join()} ${source.source}`;
+    of: (source, reads) => {
+      const key = `${reads.map(floatsOf)} > ${source.output} ${source.source}`;
       const known = made.get(key);
       if (known !== undefined) return known;
       const fresh = make(source);
@@ -86,12 +91,19 @@ function kernelCache(make: (source: KernelSource) => KernelFunction) {
   };
 }
 
-/** @param table the backend's table of normals (`normalTable.ts`), in device memory. */
+/** What programs of one backend have in common. */
+export interface Shared {
+  readonly gpu: GPU;
+  readonly mode: GpuJsMode;
+  readonly device: Device;
+  /** Table of normals (`normalTable.ts`), in device memory. */
+  readonly table: Memory;
+  /** Kernels that are launched one by one; those of a pipeline are its own. */
+  readonly kernels: KernelCache;
+}
+
 export function buildProgram(
-  gpu: GPU,
-  mode: GpuJsMode,
-  device: Device,
-  table: Memory,
+  { gpu, mode, device, table, kernels }: Shared,
   plan: Plan,
 ): GpuJsProgram {
   const launches = plan.kernels.map(
@@ -108,14 +120,14 @@ export function buildProgram(
   const usesTable = launches.some((l) => l.source.usesNormalTable);
   const own = constants.map((c) => device.upload(c.data));
   const parts: ProgramParts = {
-    gpu,
     plan,
     launches,
     constants: constants.map((c) => c.variable),
     // The table comes last.
     memory: usesTable ? [...own, table] : own,
   };
-  const run = mode === 'webasm' ? pipelineRunner(parts) : launchRunner(parts, mode, device);
+  const run =
+    mode === 'webasm' ? pipelineRunner(parts, gpu) : launchRunner(parts, mode, device, kernels);
   return {
     ...run,
     describe: () =>
@@ -156,7 +168,6 @@ const COPY: KernelSource = {
 };
 
 interface ProgramParts {
-  readonly gpu: GPU;
   readonly plan: Plan;
   readonly launches: readonly Launch[];
   readonly constants: readonly Var[];
@@ -165,7 +176,7 @@ interface ProgramParts {
 }
 
 /** One fused pipeline for the whole plan. */
-function pipelineRunner({ gpu, plan, launches, constants, memory }: ProgramParts) {
+function pipelineRunner({ plan, launches, constants, memory }: ProgramParts, gpu: GPU) {
   const kernels = kernelCache(
     ({ source, output }) =>
       gpu.createKernel(source, { output: [...output] }) as unknown as KernelFunction,
@@ -179,14 +190,15 @@ function pipelineRunner({ gpu, plan, launches, constants, memory }: ProgramParts
       values.set(v.id, args[i]);
     });
     for (const launch of launches) {
-      const result = kernels.of(launch.source)(...argumentsOf(launch, values, args.at(-1)));
+      const kernel = kernels.of(launch.source, launch.kernel.reads);
+      const result = kernel(...argumentsOf(launch, values, args.at(-1)));
       values.set(launch.kernel.output.id, result);
     }
     const flat = new Map(launches.map((l) => [l.kernel.output.id, l.source.output.length === 1]));
     return results.map((v) => {
       const value = values.get(v.id);
       // Results with two or three axes would come back as nested arrays.
-      return flat.get(v.id) ? value : kernels.of({ ...COPY, output: [floatsOf(v)] })(value);
+      return flat.get(v.id) ? value : kernels.of({ ...COPY, output: [floatsOf(v)] }, [v])(value);
     });
   };
   // gpu.js asks the function for its number of parameters.
@@ -222,11 +234,11 @@ function pipelineRunner({ gpu, plan, launches, constants, memory }: ProgramParts
 
 /** Launches kernels one after another; intermediates are freed after their last reader. */
 function launchRunner(
-  { gpu, plan, launches, constants, memory }: ProgramParts,
+  { plan, launches, constants, memory }: ProgramParts,
   mode: GpuJsMode,
   device: Device,
+  kernels: KernelCache,
 ) {
-  const kernels = kernelCache(({ source, output }) => residentKernel(gpu, source, output));
   let checked = false;
   return {
     run: async (inputs: readonly Memory[]): Promise<readonly Memory[]> => {
@@ -236,7 +248,7 @@ function launchRunner(
         values.set(v.id, known[i]);
       });
       for (const [i, launch] of launches.entries()) {
-        const kernel = kernels.of(launch.source);
+        const kernel = kernels.of(launch.source, launch.kernel.reads);
         const result = kernel(...argumentsOf(launch, values, known.at(-1)));
         values.set(launch.kernel.output.id, result instanceof Promise ? await result : result);
         for (const v of launch.dies) {
@@ -253,9 +265,8 @@ function launchRunner(
         return value instanceof Float32Array ? value : Promise.resolve(value as never);
       });
     },
-    // In WebGL kernels share vertex buffers' state: taking one away breaks the others, so there they
-    // stay until the backend ends.
-    dispose: mode === 'webgl2' ? () => undefined : kernels.destroy,
+    // Kernels stay until the backend ends: the next program may have the same ones.
+    dispose: () => undefined,
   };
 }
 

@@ -59,8 +59,14 @@ export function wordPrinter({ writer, positions, argument, value, condition }: W
         return randomWord(e.key, e.at);
       case 'derivedWord': {
         // Known data, such as a layer's id, may have more bits than a float32 holds.
+        const { data: number } = e;
+        const isWord = number.kind === 'load' && number.buffer.dtype === 'uint';
         const data =
-          e.data.kind === 'number' ? halvesOf(e.data.value) : split(local(value(e.data)));
+          number.kind === 'number'
+            ? halvesOf(number.value)
+            : isWord
+              ? word(number)
+              : split(local(value(number)));
         const counter = [halvesOf(e.purpose), data] as const;
         const [first, second] = threefrySource([word(e.key[0]), word(e.key[1])], counter, local);
         return chosen(`${position(e.word)} < 1`, first, second);
