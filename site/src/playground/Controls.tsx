@@ -7,6 +7,8 @@ import {
   NUMBER_FIELDS,
   readSettings,
   type Settings,
+  WATCH_CHOICES,
+  type Watch,
 } from './settings.js';
 
 const BACKENDS: Readonly<Record<(typeof BACKEND_CHOICES)[number], string>> = {
@@ -15,6 +17,12 @@ const BACKENDS: Readonly<Record<(typeof BACKEND_CHOICES)[number], string>> = {
   wasm: 'WebAssembly',
   'gpujs-webgl2': 'gpu.js on WebGL2',
   'gpujs-webasm': 'gpu.js on WebAssembly',
+};
+
+const WATCHES: Readonly<Record<Watch, string>> = {
+  surface: 'Losses, sharpness, the surface',
+  sharpness: 'Losses and sharpness',
+  losses: 'Losses alone: the fastest',
 };
 
 interface ControlsProps {
@@ -26,8 +34,8 @@ interface ControlsProps {
 export function SettingsForm({ settings, onChange, onProblems }: ControlsProps) {
   const change = (field: keyof Settings, text: string) => {
     // Another model brings its own defaults along; everything else stays.
-    const { method, rank, seed, backend } = settings;
-    const given = field === 'model' ? { method, rank, seed, backend } : settings;
+    const { method, rank, seed, backend, watch } = settings;
+    const given = field === 'model' ? { method, rank, seed, backend, watch } : settings;
     const texts = Object.fromEntries(Object.entries(given).map(([k, v]) => [k, String(v)]));
     const read = readSettings({ ...texts, [field]: text });
     onProblems(read.problems);
@@ -74,6 +82,16 @@ export function SettingsForm({ settings, onChange, onProblems }: ControlsProps) 
           {BACKEND_CHOICES.map((name) => (
             <option key={name} value={name}>
               {BACKENDS[name]}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label>
+        Watched while it trains
+        <select name="watch" value={settings.watch} onChange={onInput('watch')}>
+          {WATCH_CHOICES.map((watch) => (
+            <option key={watch} value={watch}>
+              {WATCHES[watch]}
             </option>
           ))}
         </select>

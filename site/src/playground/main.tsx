@@ -114,7 +114,9 @@ function Playground() {
           <Surface grids={grids} />
         </Suspense>
       ) : (
-        <p class="quiet">The loss surface appears after a quarter of the steps.</p>
+        settings.watch === 'surface' && (
+          <p class="quiet">The loss surface appears after a quarter of the steps.</p>
+        )
       )}
       <Try client={client} model={settings.model} labels={labels} />
       <Files

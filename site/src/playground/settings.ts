@@ -19,7 +19,13 @@ export interface Settings {
   readonly seed: number;
   /** A backend's name, or `auto`: the fastest that works here. */
   readonly backend: string;
+  /** What is looked at while training goes on. */
+  readonly watch: Watch;
 }
+
+/** From everything to what costs nothing. */
+export const WATCH_CHOICES = ['surface', 'sharpness', 'losses'] as const;
+export type Watch = (typeof WATCH_CHOICES)[number];
 
 export const DEFAULTS: Settings = {
   model: 'vit',
@@ -31,6 +37,7 @@ export const DEFAULTS: Settings = {
   steps: 200,
   seed: 1,
   backend: 'auto',
+  watch: 'surface',
 };
 
 /** Learning rates and σ that suit the decoder; what a reader gets on choosing it. */
@@ -96,6 +103,7 @@ export function readSettings(given: Readonly<Record<string, string>>): ReadSetti
   choose('model', (text) => text === 'vit' || text === 'decoder');
   choose('method', (text) => hasMethod(text) && METHOD_CHOICES.includes(text));
   choose('backend', (text) => (BACKEND_CHOICES as readonly string[]).includes(text));
+  choose('watch', (text) => (WATCH_CHOICES as readonly string[]).includes(text));
   for (const { field, label, least, most, whole } of NUMBER_FIELDS) {
     const text = given[field];
     if (text === undefined) continue;

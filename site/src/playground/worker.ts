@@ -139,20 +139,22 @@ async function looking(look: () => Promise<void>): Promise<Look> {
 }
 
 async function measure(): Promise<void> {
-  lastMeasured = await looking(measureRuns);
+  if (session?.settings.watch === 'losses') return;
+  lastMeasured = await looking(async () => {
+    for (const run of session?.runs ?? []) {
+      say({ kind: 'measured', run: run.name, measured: await run.measure() });
+      await breathe();
+    }
+  });
 }
 
-async function measureRuns(): Promise<void> {
-  for (const run of session?.runs ?? []) {
-    say({ kind: 'measured', run: run.name, measured: await run.measure() });
-    await breathe();
-  }
-}
-
-async function surfaces(): Promise<void> {
-  for (const run of session?.runs ?? []) {
-    say({ kind: 'surface', run: run.name, surface: await run.surface(breathe, SURFACE_BUDGET) });
-  }
+async function drawSurfaces(): Promise<void> {
+  if (session?.settings.watch !== 'surface') return;
+  lastDrawn = await looking(async () => {
+    for (const run of session?.runs ?? []) {
+      say({ kind: 'surface', run: run.name, surface: await run.surface(breathe, SURFACE_BUDGET) });
+    }
+  });
 }
 
 async function bothStep(): Promise<StepLosses> {
@@ -194,7 +196,7 @@ async function train(until: number): Promise<void> {
     }
     if (isDue(lastDrawn, now, surfaceEvery) || done === steps) {
       report();
-      lastDrawn = await looking(surfaces);
+      await drawSurfaces();
     }
     await breathe();
     await answerQuestions();
