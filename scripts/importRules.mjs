@@ -35,7 +35,7 @@ export const RULES = {
     packages: [...PURE, 'cli-progress'],
     node: 'always',
   },
-  data: { rooms: ['autodiff'], packages: [...PURE, 'csv-parse', 'sharp'], node: 'always' },
+  data: { rooms: ['autodiff'], packages: [...PURE, 'papaparse', 'sharp'], node: 'always' },
   checkpoints: { rooms: ['autodiff', 'models'], packages: PURE, node: 'always' },
   generation: {
     rooms: ['autodiff', 'kernels', 'models', 'tokenizers'],

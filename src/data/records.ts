@@ -2,8 +2,8 @@
  * Examples as records, from the formats that people keep them in: JSON Lines, JSON, CSV and TSV. A
  * record is a row with named fields; what they mean is said by templates and field names later.
  */
-import { parse } from 'csv-parse/sync';
 import * as E from 'fp-ts/lib/Either.js';
+import Papa from 'papaparse';
 import { type DataError, dataError } from './types.js';
 
 export type DataRecord = Readonly<Record<string, unknown>>;
@@ -68,18 +68,24 @@ function table(
   format: 'csv' | 'tsv',
   columns: readonly string[] | undefined,
 ): Read<readonly DataRecord[]> {
-  try {
-    return E.right(
-      parse(text, {
-        columns: columns === undefined ? true : [...columns],
-        bom: true,
-        skip_empty_lines: true,
-        ...(format === 'tsv' ? { delimiter: '\t', quote: false } : {}),
-      }) as DataRecord[],
+  const parsed = Papa.parse<string[]>(text, {
+    delimiter: format === 'tsv' ? '\t' : ',',
+    // Without it quotation marks would have their meaning in TSV too.
+    fastMode: format === 'tsv' ? true : undefined,
+    skipEmptyLines: true,
+  });
+  const [error] = parsed.errors;
+  if (error !== undefined) return bad(`${file}: row ${(error.row ?? 0) + 1}: ${error.message}`);
+  const [first, ...later] = parsed.data;
+  const [names, rows] = columns === undefined ? [first ?? [], later] : [columns, parsed.data];
+  const odd = rows.findIndex((row) => row.length !== names.length);
+  if (odd >= 0) {
+    const line = odd + (columns === undefined ? 2 : 1);
+    return bad(
+      `${file}: row ${line} has ${rows[odd]?.length} fields, expected ${names.length}: ${names.join(', ')}`,
     );
-  } catch (thrown) {
-    return bad(`${file}: ${(thrown as Error).message.split('\n')[0]}`);
   }
+  return E.right(rows.map((row) => Object.fromEntries(names.map((name, i) => [name, row[i]]))));
 }
 
 export interface RecordOptions {

@@ -42,7 +42,8 @@ describe('records', () => {
     ['{"a":1}\n{', 'x.jsonl', /x.jsonl: line 2 is not JSON/],
     ['[1]', 'x.json', /item 1 is no object/],
     ['3', 'x.jsonl', /line 1 is no object/],
-    ['a,b\n1\n', 'x.csv', /x.csv: .*[Ii]nvalid/],
+    ['a,b\n1\n', 'x.csv', /x.csv: row 2 has 1 fields, expected 2: a, b/],
+    ['a,b\n1,"2\n', 'x.csv', /x.csv: row 2: .*quote/],
     ['a', 'x.parquet', /ends in none of/],
   ])('%s', (text, file, expectation) => {
     expect(message(read(text, file))).toMatch(expectation);

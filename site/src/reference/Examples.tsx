@@ -12,10 +12,10 @@ export function Examples() {
   const [code, setCode] = useState('');
   const [lines, setLines] = useState<readonly string[]>([]);
   const [state, setState] = useState<'idle' | 'running' | 'done' | 'failed'>('idle');
-  const worker = useRef<Worker | undefined>(undefined);
+  const stopRun = useRef<() => void>(() => undefined);
   const stop = () => {
-    worker.current?.terminate();
-    worker.current = undefined;
+    stopRun.current();
+    stopRun.current = () => undefined;
   };
   useEffect(() => {
     let gone = false;
@@ -40,20 +40,21 @@ export function Examples() {
     setLines([]);
     setState('running');
     const made = new Worker(new URL('./runner.ts', import.meta.url), { type: 'module' });
-    worker.current = made;
     const timer = setTimeout(() => finish('failed', 'Stopped after two minutes.'), PATIENCE);
+    stopRun.current = () => {
+      clearTimeout(timer);
+      made.terminate();
+    };
     made.onmessage = ({ data }: MessageEvent<FromRunner>) => {
       if (data.kind === 'line') {
         setLines((before) => [...before, data.text]);
         return;
       }
-      clearTimeout(timer);
       if (data.kind === 'done') finish('done', 'The example has run.');
       else finish('failed', data.sentence);
     };
     made.onerror = (event) => {
       event.preventDefault();
-      clearTimeout(timer);
       finish('failed', event.message || 'The program could not be loaded.');
     };
     made.postMessage(code);
