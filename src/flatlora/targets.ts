@@ -55,7 +55,8 @@ export function selectAmong(
   matrices: readonly string[],
   targets: readonly Target[],
 ): Result<readonly string[]> {
-  if (targets.length === 0) {
+  // Who calls from JavaScript may have left them out.
+  if (!Array.isArray(targets) || targets.length === 0) {
     return fail('target-modules', 'targetModules: none given, expected at least one');
   }
   for (const target of targets) {

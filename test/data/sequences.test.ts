@@ -43,7 +43,7 @@ describe('records', () => {
     ['[1]', 'x.json', /item 1 is no object/],
     ['3', 'x.jsonl', /line 1 is no object/],
     ['a,b\n1\n', 'x.csv', /x.csv: row 2 has 1 fields, expected 2: a, b/],
-    ['a,b\n1,"2\n', 'x.csv', /x.csv: row 2: .*quote/],
+    ['a,b\n1,"2\n', 'x.csv', /x.csv: row 2: Quoted field unterminated/],
     ['a', 'x.parquet', /ends in none of/],
   ])('%s', (text, file, expectation) => {
     expect(message(read(text, file))).toMatch(expectation);

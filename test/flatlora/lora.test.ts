@@ -58,6 +58,7 @@ describe('options', () => {
     [{ alpha: 0 }, /alpha is 0, expected a number > 0/],
     [{ dropout: 1 }, /dropout is 1, expected 0 ≤ dropout < 1/],
     [{ targetModules: [] }, /target-modules: targetModules: none given/],
+    [{ targetModules: undefined as never }, /target-modules: targetModules: none given/],
     [
       { targetModules: ['secnod'] },
       /target-modules: .*"secnod" names no weight matrix; near matches: second/,
