@@ -33,9 +33,11 @@ import { liveArrays, requireSignature } from '../liveArrays.js';
 import { planTape, printPlan } from '../plan/plan.js';
 import { deviceOf, type Memory, residentKernel } from './device.js';
 import { LARGEST_INTEGER, requireSmall, requireSmallScalars } from './integers.js';
+import { kernelCache } from './kernelCache.js';
 import { keyNumbersInMemory } from './keyNumbers.js';
 import type { GpuJsMode } from './math.js';
-import { buildProgram, floatsOf, kernelCache, toFloats } from './program.js';
+import { buildProgram, toFloats } from './program.js';
+import { floatsOf } from './source.js';
 import { withoutHalf } from './withoutHalf.js';
 
 /**
@@ -77,7 +79,9 @@ export async function gpujsBackend(mode: GpuJsMode): Promise<Backend> {
   let disposed = false;
   const live = liveArrays<Memory>(name);
   const onDevice = mode === 'webgpu' || mode === 'webgl2';
-  const kernels = kernelCache(({ source, output }) => residentKernel(gpu, source, output));
+  const kernels = kernelCache(({ source, output }) => residentKernel(gpu, source, output), {
+    keepsAll: mode === 'webgl2',
+  });
   // One table for all programs: it belongs to the backend as the code of its kernels does.
   const table = device.upload(normalTable);
   live.count(1, normalTable.byteLength);
@@ -151,7 +155,6 @@ export async function gpujsBackend(mode: GpuJsMode): Promise<Backend> {
       live.close();
       device.free(table);
       await device.settle();
-      if (mode !== 'webgl2') kernels.destroy();
       await gpu.destroy();
     },
   };

@@ -19,12 +19,9 @@ import {
 import type { Kernel } from '../plan/expression.js';
 import type { Plan } from '../plan/plan.js';
 import type { Device, KernelFunction, Memory } from './device.js';
+import { type KernelCache, kernelCache, type ProgramKernels } from './kernelCache.js';
 import type { GpuJsMode } from './math.js';
-import { type KernelSource, printKernel } from './source.js';
-
-/** Floats that a variable takes: a random word is two halves. */
-export const floatsOf = ({ shape, dtype }: { shape: readonly number[]; dtype: string }): number =>
-  sizeOf(shape) * (dtype === 'uint' ? 2 : 1);
+import { floatsOf, type KernelSource, printKernel } from './source.js';
 
 /** A program that is ready to run. */
 export interface GpuJsProgram {
@@ -67,30 +64,6 @@ function intermediateBytes(launches: readonly Launch[]): number {
   return peak;
 }
 
-/** Kernel objects by source and the sizes of what they read: layers of one shape share them. */
-export interface KernelCache {
-  readonly of: (source: KernelSource, reads: readonly Var[]) => KernelFunction;
-  readonly destroy: () => void;
-}
-
-export function kernelCache(make: (source: KernelSource) => KernelFunction): KernelCache {
-  const made = new Map<string, KernelFunction>();
-  return {
-    of: (source, reads) => {
-      const key = `${reads.map(floatsOf)} > ${source.output} ${source.source}`;
-      const known = made.get(key);
-      if (known !== undefined) return known;
-      const fresh = make(source);
-      made.set(key, fresh);
-      return fresh;
-    },
-    destroy: () => {
-      for (const kernel of made.values()) (kernel as unknown as { destroy: () => void }).destroy();
-      made.clear();
-    },
-  };
-}
-
 /** What programs of one backend have in common. */
 export interface Shared {
   readonly gpu: GPU;
@@ -127,7 +100,7 @@ export function buildProgram(
     memory: usesTable ? [...own, table] : own,
   };
   const run =
-    mode === 'webasm' ? pipelineRunner(parts, gpu) : launchRunner(parts, mode, device, kernels);
+    mode === 'webasm' ? pipelineRunner(parts, gpu) : launchRunner(parts, mode, device, kernels());
   return {
     ...run,
     describe: () =>
@@ -180,7 +153,7 @@ function pipelineRunner({ plan, launches, constants, memory }: ProgramParts, gpu
   const kernels = kernelCache(
     ({ source, output }) =>
       gpu.createKernel(source, { output: [...output] }) as unknown as KernelFunction,
-  );
+  )();
   const isPresent = plan.inputs.map((v) => sizeOf(v.shape) > 0);
   const present = plan.inputs.filter((_, i) => isPresent[i]);
   const results = plan.outputs.filter((v) => sizeOf(v.shape) > 0);
@@ -237,7 +210,7 @@ function launchRunner(
   { plan, launches, constants, memory }: ProgramParts,
   mode: GpuJsMode,
   device: Device,
-  kernels: KernelCache,
+  kernels: ProgramKernels,
 ) {
   let checked = false;
   return {
@@ -265,8 +238,7 @@ function launchRunner(
         return value instanceof Float32Array ? value : Promise.resolve(value as never);
       });
     },
-    // Kernels stay until the backend ends: the next program may have the same ones.
-    dispose: () => undefined,
+    dispose: kernels.release,
   };
 }
 

@@ -13,6 +13,10 @@ import { threadAxes } from './threads.js';
 import { wordPrinter } from './words.js';
 import { createWriter, indent } from './writer.js';
 
+/** Floats that a variable takes: a random word is two halves. */
+export const floatsOf = ({ shape, dtype }: { shape: readonly number[]; dtype: string }): number =>
+  sizeOf(shape) * (dtype === 'uint' ? 2 : 1);
+
 /** What gpu.js needs to build a kernel. */
 export interface KernelSource {
   readonly source: string;
