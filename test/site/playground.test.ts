@@ -112,6 +112,15 @@ describeInBrowser('the playground', () => {
       at(isolated, `${HASH}&steps=${STEPS}&backend=wasm`),
     );
     await inPage(page);
+    // The surface is there, and the keys turn it.
+    const scene = page.locator('.scene canvas');
+    await scene.waitFor();
+    await page.waitForTimeout(1000);
+    const before = await scene.screenshot();
+    await page.locator('.scene').focus();
+    for (const _ of range(3)) await page.keyboard.press('ArrowRight');
+    await page.waitForTimeout(1000);
+    expect((await scene.screenshot()).equals(before)).toBe(false);
     const files: { name: string; bytes: Uint8Array }[] = [];
     page.on('download', async (download) => {
       const bytes = new Uint8Array(readFileSync(await download.path()));

@@ -32,7 +32,7 @@ export const DEFAULTS: Settings = {
   method: 'lora',
   sigma: 0.15,
   rank: 8,
-  learningRate: 0.01,
+  learningRate: 0.003,
   examples: 10,
   steps: 200,
   seed: 1,
@@ -41,7 +41,12 @@ export const DEFAULTS: Settings = {
 };
 
 /** Learning rates and σ that suit the decoder; what a reader gets on choosing it. */
-export const DECODER_DEFAULTS: Partial<Settings> = { sigma: 0.05, examples: 24, steps: 120 };
+export const DECODER_DEFAULTS: Partial<Settings> = {
+  sigma: 0.05,
+  learningRate: 0.01,
+  examples: 24,
+  steps: 120,
+};
 
 export interface NumberField {
   readonly field: 'sigma' | 'rank' | 'learningRate' | 'examples' | 'steps' | 'seed';

@@ -1,7 +1,7 @@
 /** The loss around both solutions, over one plane of random directions, at one scale. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { HeatMaps } from './HeatMaps.js';
-import type { Scene } from './scene.js';
+import { createScene, type Scene } from './scene.js';
 
 export interface Grid {
   readonly name: string;
@@ -36,22 +36,11 @@ export function Surface({ grids }: { readonly grids: readonly Grid[] }) {
   const [isTogether, setTogether] = useState(false);
   const [missing, setMissing] = useState(false);
   useEffect(() => {
-    let gone = false;
-    // three.js is large: it is loaded when there is something to show.
-    void import('./scene.js').then(({ createScene }) => {
-      if (gone) return;
-      try {
-        scene.current = createScene(place.current as HTMLDivElement);
-        scene.current.show(grids, isTogether);
-      } catch {
-        setMissing(true);
-        setFlatView(true);
-      }
+    scene.current = createScene(place.current as HTMLDivElement, () => {
+      setMissing(true);
+      setFlatView(true);
     });
-    return () => {
-      gone = true;
-      scene.current?.dispose();
-    };
+    return () => scene.current?.dispose();
   }, []);
   useEffect(() => scene.current?.show(grids, isTogether), [grids, isTogether]);
   return (
