@@ -83,8 +83,9 @@ function lastRows(logits: Value, lengths: Value): Value {
  * for each padded length of prompts. Weights are arguments, so one pair of programs serves the
  * pre-trained model and every fine-tuned (merged) one.
  *
- * @param options.length the most tokens of a text, prompt included; the model's `maxLength` by default.
- *   A step costs time and memory in proportion to it.
+ * `length` is the most tokens of a text, prompt included; the model's `maxLength` by default. A step costs
+ * time and memory in proportion to it.
+ *
  * @throws FlatloraError 'argument' for a length that is no positive integer. A length beyond a table of
  *   learned positions is told when a program is compiled.
  */
@@ -177,8 +178,8 @@ const reordering = (backend: Backend) =>
 /**
  * The same for an encoder–decoder: prompts are what is read, texts begin with a token of their own.
  *
- * @param options.length the most tokens of a text, that first one included.
- * @param options.startToken what stands before the first written token.
+ * `length` is the most tokens of a text, that first one included; `startToken` stands before the first
+ * written token.
  */
 export function encoderDecoderPrograms(
   config: EncoderDecoderConfig,

@@ -1,8 +1,9 @@
 /** The page's side of the Worker: what it has said, as signals that views read. */
 import { batch, type Signal, signal } from '@preact/signals';
 import { announce } from '../shell/announce.js';
+import type { Answer } from './answer.js';
 import type { FromWorker, NamedFile, OwnFiles, StepLosses, ToWorker } from './protocol.js';
-import type { Answer, Measured, RunName, Surface } from './session.js';
+import type { Measured, RunName, Surface } from './session.js';
 import type { Settings } from './settings.js';
 
 export type ByRun<T> = { readonly [k in RunName]?: T };

@@ -1,5 +1,6 @@
 /** What the page and its Worker say to each other. */
-import type { Answer, Measured, RunName, Surface } from './session.js';
+import type { Answer } from './answer.js';
+import type { Measured, RunName, Surface } from './session.js';
 import type { Settings } from './settings.js';
 
 /** A file of the reader's, as bytes. */

@@ -5,15 +5,12 @@
 import {
   foldIn,
   type HostArray,
-  hostArray,
   ints,
   key,
   orThrow,
   type Result,
   range,
-  softmax,
   treeMap,
-  type Value,
 } from '../../../src/autodiff/index.js';
 import { type HostTree, prepareMethod } from '../../../src/finetune/methods.js';
 import { peftFiles } from '../../../src/finetune/peftFiles.js';
@@ -23,7 +20,6 @@ import {
   lossOnPlane,
   lossRise,
 } from '../../../src/flatlora/index.js';
-import { completions, decoderPrograms } from '../../../src/generation/index.js';
 import type { PeftFiles } from '../../../src/huggingface/index.js';
 import { type Backend, compile, download, release } from '../../../src/kernels/index.js';
 import { adamW, chain, clipByGlobalNorm, cosineSchedule } from '../../../src/optimisers/index.js';
@@ -35,6 +31,7 @@ import {
   takeRows,
 } from '../../../src/training/index.js';
 import { type DeviceState, stepPrograms } from '../../../src/training/programs.js';
+import { type Answer, answer } from './answer.js';
 import type { Settings } from './settings.js';
 import type { Task } from './task.js';
 
@@ -65,10 +62,6 @@ export interface Surface {
   readonly coordinates: readonly number[];
   readonly losses: readonly (readonly number[])[];
 }
-
-export type Answer =
-  | { readonly kind: 'image'; readonly probabilities: readonly number[] }
-  | { readonly kind: 'text'; readonly text: string };
 
 /** One of the two runs. */
 export interface Run {
@@ -266,35 +259,6 @@ async function affordable(
   await evaluateOnce();
   const each = performance.now() - from;
   return [9, 5].reduce((points, fewer) => (points ** 2 * each > budget ? fewer : points), most);
-}
-
-const isImage = (question: Float32Array | string): question is Float32Array =>
-  typeof question !== 'string';
-
-/** Of merged weights on the device. */
-async function answer(
-  { ask }: Task,
-  backend: Backend,
-  weights: unknown,
-  question: Float32Array | string,
-): Promise<Answer> {
-  if (ask.kind === 'image' && isImage(question)) {
-    const classify = compile((w: never, x: Value) => softmax(ask.logits(w, x), -1), backend);
-    const given = hostArray(question, [1, 16, 16]);
-    const out = await classify(weights, given);
-    const { data } = (await download(backend, out)) as unknown as HostArray;
-    release(backend, out);
-    await classify.dispose();
-    return { kind: 'image', probabilities: Array.from(data as Float32Array) };
-  }
-  if (ask.kind === 'text' && !isImage(question)) {
-    const programs = decoderPrograms(ask.decoder, backend, { length: ask.maxLength });
-    const prompt = ask.encode(question).slice(-ask.maxLength / 2);
-    const [tokens] = await completions(programs, weights, [prompt], { maxTokens: 40 });
-    await programs.dispose();
-    return { kind: 'text', text: ask.decode(tokens ?? []) };
-  }
-  throw new Error(`this model answers ${ask.kind === 'image' ? 'drawings' : 'texts'}`);
 }
 
 /** Both runs of a setting, from the same seed. */

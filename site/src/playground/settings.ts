@@ -76,7 +76,7 @@ export const NUMBER_FIELDS: readonly NumberField[] = [
     step: 1,
     whole: true,
   },
-  { field: 'steps', label: 'Steps', least: 10, most: 2000, step: 10, whole: true },
+  { field: 'steps', label: 'Steps', least: 1, most: 2000, step: 1, whole: true },
   { field: 'seed', label: 'Seed', least: 0, most: 1e6, step: 1, whole: true },
 ];
 

@@ -185,13 +185,22 @@ export const v128 = {
   ],
   floats: (values: readonly number[]): Code => [...simd(12), ...values.flatMap(floatBytes)],
   words: (values: readonly number[]): Code => [...simd(12), ...values.flatMap(wordBytes)],
-  /** 32-bit lanes of x (0 … 3) and y (4 … 7) in a new order. */
-  shuffle: (x: Code, y: Code, lanes: readonly number[]): Code => [
+  /** 32 bits in the first lane, 0 in the others. */
+  loadFirst: (address: Code, offset = 0): Code => [...address, ...simd(92), ...access(2, offset)],
+  /** Bytes of x (0 … 15) and y (16 … 31) in a new order. */
+  shuffleBytes: (x: Code, y: Code, bytes: readonly number[]): Code => [
     ...x,
     ...y,
     ...simd(13),
-    ...lanes.flatMap((l) => [4 * l, 4 * l + 1, 4 * l + 2, 4 * l + 3]),
+    ...bytes,
   ],
+  /** 32-bit lanes of x (0 … 3) and y (4 … 7) in a new order. */
+  shuffle: (x: Code, y: Code, lanes: readonly number[]): Code =>
+    v128.shuffleBytes(
+      x,
+      y,
+      lanes.flatMap((l) => [4 * l, 4 * l + 1, 4 * l + 2, 4 * l + 3]),
+    ),
   /** Bytes of x by the bytes of y; 0 where y's is 16 or more. */
   swizzle: simd2(14),
   not: simd1(77),
@@ -206,6 +215,10 @@ export const v128 = {
 const shift =
   (opcode: number) =>
   (x: Code, bits: number): Code => [...x, ...i32.const(bits), ...simd(opcode)];
+
+export const i16x8 = {
+  shrS: shift(140),
+};
 
 export const i32x4 = {
   /** A number known now, in every lane. */

@@ -1,9 +1,9 @@
 /** Random words and standard normals as vector code. */
 import type { Expression, KeyWords } from '../plan/expression.js';
 import type { Code } from './encoding.js';
-import { f32, f32x4, get, i32, i32x4, i64, v128 } from './instructions.js';
+import { f32x4, get, i16x8, i32, i32x4, i64, v128 } from './instructions.js';
 import type { Lanes, Nest } from './nest.js';
-import { keySchedule, type Stream, threefry } from './threefry.js';
+import { type KeySchedule, keySchedule, type Stream, threefry } from './threefry.js';
 import type { ValueEmitter } from './values.js';
 import type { Local } from './writer.js';
 
@@ -11,10 +11,10 @@ type RandomWord = Extract<Expression, { kind: 'randomWord' }>;
 type RandomNormal = Extract<Expression, { kind: 'randomNormal' }>;
 type DerivedWord = Extract<Expression, { kind: 'derivedWord' }>;
 
-const ZERO = i32x4.constant(0);
 const isOdd = (x: Code): Code => i32x4.shrS(i32x4.shl(x, 31), 31);
-/** Bits of a byte offset into the table of 2¹⁶ floats. */
-const OFFSET_BITS = 0x3fffc;
+/** Bits of a byte offset into the first half of the table, 2¹⁵ floats. */
+const OFFSET_BITS = 0x1fffc;
+const SIGN_BIT = -(2 ** 31);
 /** Streams of which the rounds are written in turns: one waits for itself most of the time. */
 const TOGETHER = 4;
 
@@ -23,7 +23,7 @@ export function createRandom(nest: Nest, value: ValueEmitter, normalTable: numbe
   const { writer } = nest;
   const { define } = writer;
 
-  const scheduleOf = (key: KeyWords): readonly Local[] =>
+  const scheduleOf = (key: KeyWords): KeySchedule =>
     writer.once(key, Math.max(nest.depthOf(key[0]), nest.depthOf(key[1])), () => {
       const [k0, k1] = key.map((word) => value(word, 'uint')[0] as Local);
       return keySchedule([k0 as Local, k1 as Local], writer);
@@ -59,7 +59,7 @@ export function createRandom(nest: Nest, value: ValueEmitter, normalTable: numbe
     if (isAligned(e, 2)) {
       const first = i32.shrU(get(nest.index(at)), i32.const(1));
       const counter = i32x4.add(i32x4.splat(first), v128.words([0, 1, 2, 3]));
-      return interleaved(single({ schedule: scheduleOf(key), counter: [ZERO, counter] }));
+      return interleaved(single({ schedule: scheduleOf(key), counter: [undefined, counter] }));
     }
     const keys = key.map((word) => value(word, 'uint'));
     return nest.each([nest.indices(at), ...keys], ([index, ...own]) => {
@@ -74,7 +74,7 @@ export function createRandom(nest: Nest, value: ValueEmitter, normalTable: numbe
     const schedule = key.some(nest.variesIn)
       ? keySchedule([define('v128', k0), define('v128', k1)], writer)
       : scheduleOf(key);
-    const [x, y] = single({ schedule, counter: [ZERO, block] });
+    const [x, y] = single({ schedule, counter: [undefined, block] });
     return define('v128', v128.choose(isOdd(which), get(y), get(x)));
   };
 
@@ -100,7 +100,7 @@ export function createRandom(nest: Nest, value: ValueEmitter, normalTable: numbe
       i32x4.splat(i32.shrU(get(nest.index(at)), i32.const(2))),
     ) as [Code, Code];
     const counter = i32x4.add(v128.shuffle(a, b, [0, 0, 4, 4]), v128.words([0, 1, 0, 1]));
-    return { schedule: scheduleOf(first.key), counter: [ZERO, counter] };
+    return { schedule: scheduleOf(first.key), counter: [undefined, counter] };
   };
 
   /** Emits the numbers of several expressions at once, which is faster than one after the other. */
@@ -140,26 +140,28 @@ export function createRandom(nest: Nest, value: ValueEmitter, normalTable: numbe
   };
 
   /**
-   * The table's entries of the upper and of the lower halves of four words. Two words at a time go to
-   * a general register, whose shifts run beside the vectors' work.
+   * The table's entries of the upper and of the lower halves of four words. The table is odd, so its first
+   * half will do, which halves what has to come into the cache. Two words at a time go to a general
+   * register, whose shifts run beside the vectors' work.
    */
   const entries = (word: Local): readonly [Local, Local] => {
-    const pairs = [0, 1].map((half) => define('i64', i64.lane(get(word), half)));
-    const entry = (lane: number, upper: 0 | 1): Code => {
+    // 65535 − i where the half i is beyond the middle.
+    const folded = define('v128', v128.xor(get(word), i16x8.shrS(get(word), 15)));
+    const pairs = [0, 1].map((half) => define('i64', i64.lane(get(folded), half)));
+    const address = (lane: number, upper: 0 | 1): Code => {
       const pair = get(pairs[lane >> 1] as Local);
       const half = 2 * (lane & 1) + upper;
       const offset = half === 0 ? i64.shl(pair, 2) : i64.shrU(pair, 16 * half - 2);
-      return f32.load(i64.wrap(i64.and(offset, OFFSET_BITS)), normalTable);
+      return i64.wrap(i64.and(offset, OFFSET_BITS));
     };
-    const gathered = (upper: 0 | 1): Local =>
-      define(
-        'v128',
-        [1, 2, 3].reduce<Code>(
-          (text, lane) => f32.replaceLane(text, lane, entry(lane, upper)),
-          f32.splat(entry(0, upper)),
-        ),
+    const gathered = (upper: 0 | 1): Code =>
+      [1, 2, 3].reduce<Code>(
+        (text, lane) => v128.loadLane(address(lane, upper), text, lane, normalTable),
+        v128.loadFirst(address(0, upper), normalTable),
       );
-    return [gathered(1), gathered(0)];
+    const negated = (values: Code, halves: Code): Local =>
+      define('v128', v128.xor(values, v128.and(halves, i32x4.constant(SIGN_BIT))));
+    return [negated(gathered(1), get(word)), negated(gathered(0), i32x4.shl(get(word), 16))];
   };
 
   /** The eight numbers of four words: the sum and the difference of the entries of each. */

@@ -103,10 +103,10 @@ export function cachedStack(
  *
  *     const { logits, cache } = cachedDecoder(config)(weights, tokens, start, cache);
  *
- * @param tokens int [b, T]
- * @param start int [b], how many tokens of each text are in the cache. What the cache holds from there
- *   on is never looked at, so prompts of different lengths may be padded at their ends: go on from each
- *   prompt's own length.
+ * `tokens` are int [b, T]; `start` int [b] says how many tokens of each text are in the cache. What the
+ * cache holds from there on is never looked at, so prompts of different lengths may be padded at their
+ * ends: go on from each prompt's own length.
+ *
  * @throws FlatloraError when tokens or start are not int or do not fit the cache.
  */
 export function cachedDecoder(
