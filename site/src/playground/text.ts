@@ -11,39 +11,21 @@ import {
 import { decodeSafetensors, treeOfTensors } from '../../../src/checkpoints/index.js';
 import { ARCHITECTURES } from '../../../src/huggingface/index.js';
 import {
-  type CausalDecoderConfig,
   type CausalDecoderWeights,
   causalDecoder,
   initCausalDecoder,
   softmaxCrossEntropy,
 } from '../../../src/models/index.js';
+import { OWN } from '../../../src/paper/decoder/ownConfig.js';
 import { END, tokenizerFromJson } from '../../../src/tokenizers/index.js';
 import type { Task, TaskOptions } from './task.js';
-
-/** The decoder that the repository holds (weights/decoder.safetensors). */
-export const DECODER: CausalDecoderConfig = {
-  vocabulary: 1024,
-  maxLength: 512,
-  width: 96,
-  depth: 4,
-  heads: 4,
-  mlpWidth: 256,
-  activation: 'silu',
-  gatedMlp: true,
-  norm: 'rmsNorm',
-  biases: false,
-  positions: 'rotary',
-  tiedHead: true,
-};
 
 /** Tokens of one example. */
 const WINDOW = 48;
 const TEST_WINDOWS = 32;
 
 export const readDecoderWeights = (file: Uint8Array): unknown =>
-  orThrow(
-    treeOfTensors(initCausalDecoder(DECODER, key(0)), orThrow(decodeSafetensors(file)).tensors),
-  );
+  orThrow(treeOfTensors(initCausalDecoder(OWN, key(0)), orThrow(decodeSafetensors(file)).tensors));
 
 /** Rows of `WINDOW` tokens as one array. */
 const rowsOf = (ids: readonly number[], rows: readonly number[]) => ({
@@ -53,7 +35,7 @@ const rowsOf = (ids: readonly number[], rows: readonly number[]) => ({
   ),
 });
 
-const model = causalDecoder(DECODER);
+const model = causalDecoder(OWN);
 
 interface Batch {
   readonly tokens: never;
@@ -107,9 +89,9 @@ export function textTask(
       ({ name }) => name === 'LlamaForCausalLM',
     ) as Task['architecture'],
     config: {
-      ...DECODER,
-      keyValueHeads: DECODER.heads,
-      headWidth: DECODER.width / DECODER.heads,
+      ...OWN,
+      keyValueHeads: OWN.heads,
+      headWidth: OWN.width / OWN.heads,
       biased: { queryKeyValue: false, out: false, mlp: false },
       headNorms: false,
     },
@@ -122,7 +104,7 @@ export function textTask(
         ...codec.encode(given, { specials: false }),
       ],
       decode: (tokens) => codec.decode(tokens),
-      decoder: DECODER,
+      decoder: OWN,
       maxLength: 160,
     },
   };

@@ -1,25 +1,11 @@
 /** The decoder that this library pre-trained: Llama's shape in small, with a vocabulary of its own. */
 import { readFile } from 'node:fs/promises';
 import { key, orThrow } from '../../autodiff/index.js';
-import { type CausalDecoderConfig, initCausalDecoder } from '../../models/index.js';
+import { initCausalDecoder } from '../../models/index.js';
 import { END, type Tokenizer, tokenizerFromJson } from '../../tokenizers/index.js';
 import { loadTree, weightsFile } from '../weights.js';
 import type { Codec, Decoder } from './model.js';
-
-export const OWN: CausalDecoderConfig = {
-  vocabulary: 1024,
-  maxLength: 512,
-  width: 96,
-  depth: 4,
-  heads: 4,
-  mlpWidth: 256,
-  activation: 'silu',
-  gatedMlp: true,
-  norm: 'rmsNorm',
-  biases: false,
-  positions: 'rotary',
-  tiedHead: true,
-};
+import { OWN } from './ownConfig.js';
 
 export const WEIGHTS_FILE = weightsFile('decoder.safetensors');
 export const TOKENIZER_FILE = weightsFile('decoder-tokenizer.json');

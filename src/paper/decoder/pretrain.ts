@@ -15,7 +15,8 @@ import { PRETRAINING_KEY, pretrain } from '../pretraining.js';
 import { saveHalf } from '../weights.js';
 import { decoderBatches, ROWS, vocabularyTexts } from './corpus.js';
 import { decoderLoss } from './model.js';
-import { loadCodec, OWN, TOKENIZER_FILE, WEIGHTS_FILE } from './own.js';
+import { loadCodec, TOKENIZER_FILE, WEIGHTS_FILE } from './own.js';
+import { OWN } from './ownConfig.js';
 
 const STEPS = 5000;
 /** Characters that are rarer than this are unknown. */
