@@ -1,5 +1,5 @@
 /** `virtual:exports`: the public names of each room, read from the source while the site is built. */
-import { cpSync, existsSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Plugin } from 'vite';
@@ -7,21 +7,14 @@ import { exportsOf } from './exports.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Entry points of the package. */
-export const ROOMS = [
-  'autodiff',
-  'kernels',
-  'models',
-  'flatlora',
-  'optimisers',
-  'training',
-  'data',
-  'checkpoints',
-  'tokenizers',
-  'generation',
-  'huggingface',
-  'finetune',
-] as const;
+const { exports: entries } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as {
+  readonly exports: Readonly<Record<string, unknown>>;
+};
+
+/** The package's entry points that are rooms of the source. */
+export const ROOMS: readonly string[] = Object.keys(entries)
+  .flatMap((entry) => /^\.\/(\w+)$/.exec(entry)?.[1] ?? [])
+  .filter((room) => existsSync(path.join(ROOT, 'src', room, 'index.ts')));
 
 const ID = 'virtual:exports';
 

@@ -80,9 +80,9 @@ function table(
   const [names, rows] = columns === undefined ? [first ?? [], later] : [columns, parsed.data];
   const odd = rows.findIndex((row) => row.length !== names.length);
   if (odd >= 0) {
-    const line = odd + (columns === undefined ? 2 : 1);
+    const number = odd + (columns === undefined ? 2 : 1);
     return bad(
-      `${file}: row ${line} has ${rows[odd]?.length} fields, expected ${names.length}: ${names.join(', ')}`,
+      `${file}: row ${number} has ${rows[odd]?.length} fields, expected ${names.length}: ${names.join(', ')}`,
     );
   }
   return E.right(rows.map((row) => Object.fromEntries(names.map((name, i) => [name, row[i]]))));

@@ -1,6 +1,5 @@
 /** The playground: a method and its flat version, trained side by side. */
 import { type Signal, signal } from '@preact/signals';
-import { lazy, Suspense } from 'preact/compat';
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { announce } from '../shell/announce.js';
 import { mount } from '../shell/shell.js';
@@ -12,10 +11,8 @@ import { labelOf, methodLabel } from './names.js';
 import './playground.css';
 import type { OwnFiles } from './protocol.js';
 import { hashOfSettings, type Settings, settingsFromHash } from './settings.js';
-import type { Grid } from './surface/Surface.js';
+import { type Grid, Surface } from './surface/Surface.js';
 import { Try } from './Try.js';
-
-const Surface = lazy(() => import('./surface/Surface.js').then((m) => ({ default: m.Surface })));
 
 function Status({ client }: { readonly client: Client }) {
   const { value: phase } = client.phase;
@@ -110,9 +107,7 @@ function Playground() {
       </div>
       <Charts client={client} labels={labels} />
       {grids.length > 0 ? (
-        <Suspense fallback={<p>Loading the surface …</p>}>
-          <Surface grids={grids} />
-        </Suspense>
+        <Surface grids={grids} />
       ) : (
         settings.watch === 'surface' && (
           <p class="quiet">The loss surface appears after a quarter of the steps.</p>

@@ -31,7 +31,7 @@ import {
 import type { Backend, DeviceArray, Executable } from '../backend.js';
 import { liveArrays, requireSignature } from '../liveArrays.js';
 import { planTape, printPlan } from '../plan/plan.js';
-import { deviceOf, type Memory, residentKernel } from './device.js';
+import { deviceOf, isResident, type Memory, residentKernel } from './device.js';
 import { LARGEST_INTEGER, requireSmall, requireSmallScalars } from './integers.js';
 import { kernelCache } from './kernelCache.js';
 import { keyNumbersInMemory } from './keyNumbers.js';
@@ -78,7 +78,6 @@ export async function gpujsBackend(mode: GpuJsMode): Promise<Backend> {
   const device = deviceOf(gpu, mode);
   let disposed = false;
   const live = liveArrays<Memory>(name);
-  const onDevice = mode === 'webgpu' || mode === 'webgl2';
   const kernels = kernelCache(({ source, output }) => residentKernel(gpu, source, output), {
     keepsAll: mode === 'webgl2',
   });
@@ -124,7 +123,7 @@ export async function gpujsBackend(mode: GpuJsMode): Promise<Backend> {
       }
       const program = buildProgram(
         { gpu, mode, device, table, kernels },
-        onDevice ? keyNumbersInMemory(plan) : plan,
+        isResident(mode) ? keyNumbersInMemory(plan) : plan,
       );
       let ended = false;
       live.count(program.constantCount, program.constantBytes);

@@ -103,5 +103,8 @@ export const residentKernel = (
     immutable: true,
   }) as unknown as KernelFunction;
 
+/** Whether a mode keeps arrays on a GPU. */
+export const isResident = (mode: GpuJsMode): boolean => mode === 'webgpu' || mode === 'webgl2';
+
 export const deviceOf = (gpu: gpuJs.GPU, mode: GpuJsMode): Device =>
-  mode === 'cpu' || mode === 'webasm' ? hostMemory : residentMemory(gpu, mode);
+  isResident(mode) ? residentMemory(gpu, mode) : hostMemory;
