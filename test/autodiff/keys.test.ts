@@ -22,6 +22,7 @@ import {
   key,
   mul,
   normal,
+  normalsOfBlock,
   normalTable,
   PURPOSE,
   permutation,
@@ -32,7 +33,6 @@ import {
   threefry2x32,
   uniform,
   type Value,
-  wordToNormal,
 } from '../../src/autodiff/index.js';
 import { numbers, run, toNumbers } from '../support/numeric.js';
 import { meanOf } from '../support/statistics.js';
@@ -195,13 +195,20 @@ describe('bernoulli and dropout', () => {
   });
 });
 
-test('the normals of a word are the float32 sum and difference of the entries of its halves', () => {
+test('the normals of a block are its eight signed sums of table entries, exact in float32', () => {
+  const parity = (x: number) => [0, 1, 2].reduce((sum, bit) => sum ^ ((x >> bit) & 1), 0);
   fc.assert(
-    fc.property(fc.nat(0xffffffff), (word) => {
-      const [high, low] = [Math.floor(word / 65536), word % 65536];
-      const [a, b] = [normalTable[high] as number, normalTable[low] as number];
-      expect(wordToNormal(word, 0)).toBe(Math.fround(a + b));
-      expect(wordToNormal(word, 1)).toBe(Math.fround(a - b));
+    fc.property(fc.nat(0xffffffff), fc.nat(0xffffffff), (first, second) => {
+      const entries = [...new Uint8Array(Uint32Array.of(first, second).buffer)].map(
+        (byte) => normalTable[byte] as number,
+      );
+      // Two ways of adding give the same bits, since every partial sum is exact.
+      const signed = (j: number) => entries.map((t, k) => (parity(j & k) === 1 ? -t : t));
+      const inFloat32 = (xs: readonly number[]) => xs.reduce((a, b) => Math.fround(a + b), 0);
+      [...normalsOfBlock([first, second])].forEach((z, j) => {
+        expect(z).toBe(inFloat32(signed(j)));
+        expect(z).toBe(inFloat32(signed(j).reverse()));
+      });
     }),
   );
 });

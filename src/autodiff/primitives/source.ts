@@ -89,7 +89,7 @@ export const randomBitsPrimitive: Primitive<{ readonly shape: Shape }> = {
 
 export const randomNormalPrimitive: Primitive<{ readonly shape: Shape }> = {
   name: 'randomNormal',
-  doc: 'Standard normal numbers of `shape` from a key, the same bits on every backend: elements 2i and 2i + 1 are the sum and the difference of two entries of a table that word i of `randomBits` picks (normalTable.ts). With keys [k…,2] each key gives its own stream: [k…, shape…].',
+  doc: 'Standard normal numbers of `shape` from a key, the same bits on every backend: elements 8i to 8i + 7 are signed sums of the eight entries of a table that the bytes of random block i pick (normalTable.ts). With keys [k…,2] each key gives its own stream: [k…, shape…].',
   shape: ([key], { shape }) =>
     E.map((keys: Shape) => [aval([...keys, ...shape], 'float')])(keyShape('randomNormal', key)),
   ...notDifferentiable,

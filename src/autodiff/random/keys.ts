@@ -6,7 +6,7 @@
  */
 
 import ndarray, { type NdArray } from 'ndarray';
-import { wordToNormal } from './normalTable.js';
+import { normalStream } from './normalTable.js';
 import { bitsAt, PURPOSE, threefry2x32 } from './threefry.js';
 
 /** A random key on the host: shape [2], unsigned 32-bit words. */
@@ -46,10 +46,8 @@ export const hostUniform = (from: Key, count: number): Float64Array =>
   Float64Array.from(hostBits(from, count), wordToUniform);
 
 /** `count` standard normal numbers, equal bit for bit to the traced `normal`. */
-export function hostNormal(from: Key, count: number): Float32Array {
-  const bits = hostBits(from, Math.ceil(count / 2));
-  return Float32Array.from({ length: count }, (_, i) => wordToNormal(bits[i >> 1] as number, i));
-}
+export const hostNormal = (from: Key, count: number): Float32Array =>
+  normalStream(...words(from), count);
 
 /**
  * A random order of 0 … count − 1: positions sorted by their random number, ties by position.

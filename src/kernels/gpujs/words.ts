@@ -1,5 +1,5 @@
 /** Random words as gpu.js source: pairs of 16-bit halves. */
-import { sizeOf, type Var } from '../../autodiff/index.js';
+import { NORMALS_PER_BLOCK, range, sizeOf, type Var } from '../../autodiff/index.js';
 import type { Expression, KeyWords } from '../plan/expression.js';
 import { fixed, type Position, plus, quotient, times } from '../plan/position.js';
 import type { PositionPrinter } from './positions.js';
@@ -75,19 +75,34 @@ export function wordPrinter({ writer, positions, argument, value, condition }: W
         throw new Error(`gpujs: ${e.kind} is no random word`);
     }
   };
+  /** Block number `at` of a key's stream. */
+  const blockAt = (key: KeyWords, at: Position): readonly [Halves, Halves] => {
+    const counter = [halvesOf(0), split(local(position(at)))] as const;
+    return threefrySource([word(key[0]), word(key[1])], counter, local);
+  };
   /** Word `at` of a key's stream. */
   const randomWord = (key: KeyWords, at: Position): Halves => {
-    const counter = [halvesOf(0), split(local(position(quotient(at, 2))))] as const;
-    const [first, second] = threefrySource([word(key[0]), word(key[1])], counter, local);
+    const [first, second] = blockAt(key, quotient(at, 2));
     const odd = local(`(${position(at)}) % 2`);
     return chosen(`${odd} < 1`, first, second);
   };
-  /** A standard normal number: the sum of two entries of the table, or their difference. */
+  /** A standard normal number: a signed sum of the entries that a block's bytes pick (normalTable.ts). */
   const normal = ({ key, at }: Extract<Expression, { kind: 'randomNormal' }>): string => {
-    const { high, low } = randomWord(key, quotient(at, 2));
-    const [a, b] = [local(`normalTable[${high}]`), local(`normalTable[${low}]`)];
-    const odd = local(`(${position(at)}) % 2`);
-    return `(${odd} < 1 ? ${a} + ${b} : ${a} - ${b})`;
+    const block = blockAt(key, quotient(at, NORMALS_PER_BLOCK));
+    const entries = block.flatMap(({ high, low }) =>
+      [low, high].flatMap((half) => {
+        const upper = local(`Math.floor(${half} / 256.0)`);
+        return [`${half} - ${upper} * 256.0`, upper].map((byte) => local(`normalTable[${byte}]`));
+      }),
+    );
+    const sums = [1, 2, 4].reduce<readonly string[]>((terms, bit) => {
+      const odd = local(`(${position(quotient(at, bit))}) % 2`);
+      return range(terms.length / 2).map((i) => {
+        const [x, y] = [terms[2 * i], terms[2 * i + 1]];
+        return local(`${odd} < 1 ? ${x} + ${y} : ${x} - ${y}`);
+      });
+    }, entries);
+    return sums[0] as string;
   };
   /** The halves of a number within ±2²⁴, as a 32-bit word. */
   const split = (text: string): Halves => {

@@ -13,13 +13,13 @@ import {
   halfBits,
   hostArray,
   isHalf,
+  normalStream,
   numberOfHalf,
   type Params,
   PURPOSE,
   range,
   sizeOf,
   threefry2x32,
-  wordToNormal,
 } from '../../autodiff/index.js';
 import { empty, pickAxes, positions, view } from './views.js';
 
@@ -218,10 +218,11 @@ const randomNormal: Implementation = ([keys], { shape }, output) => {
   const out = empty(output);
   const words = flatData(keys as HostArray);
   const count = sizeOf(shape);
-  for (let i = 0; i < out.data.length; i++) {
-    const k = 2 * Math.floor(i / count);
-    const word = bitsAt(words[k] as number, words[k + 1] as number, (i % count) >> 1);
-    out.data[i] = wordToNormal(word, i % count);
+  for (let at = 0, k = 0; at < out.data.length; at += count, k += 2) {
+    const numbers = normalStream(words[k] as number, words[k + 1] as number, count);
+    numbers.forEach((x, i) => {
+      out.data[at + i] = x;
+    });
   }
   return out;
 };

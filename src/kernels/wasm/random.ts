@@ -1,9 +1,11 @@
 /** Random words and standard normals as vector code. */
+import { NORMALS_PER_BLOCK, range } from '../../autodiff/index.js';
 import type { Expression, KeyWords } from '../plan/expression.js';
 import type { Code } from './encoding.js';
-import { f32x4, get, i16x8, i32, i32x4, i64, v128 } from './instructions.js';
+import { f32x4, get, i32, i32x4, i64, v128 } from './instructions.js';
 import type { Lanes, Nest } from './nest.js';
-import { type KeySchedule, keySchedule, type Stream, threefry } from './threefry.js';
+import { type KeySchedule, keySchedule, type Stream, threefry, type WordPair } from './threefry.js';
+import { transposed } from './transposed.js';
 import type { ValueEmitter } from './values.js';
 import type { Local } from './writer.js';
 
@@ -12,11 +14,14 @@ type RandomNormal = Extract<Expression, { kind: 'randomNormal' }>;
 type DerivedWord = Extract<Expression, { kind: 'derivedWord' }>;
 
 const isOdd = (x: Code): Code => i32x4.shrS(i32x4.shl(x, 31), 31);
-/** Bits of a byte offset into the first half of the table, 2¹⁵ floats. */
-const OFFSET_BITS = 0x1fffc;
+/** Bits of a byte offset into the table, 2⁸ floats. */
+const OFFSET_BITS = 0x3fc;
 const SIGN_BIT = -(2 ** 31);
 /** Streams of which the rounds are written in turns: one waits for itself most of the time. */
 const TOGETHER = 4;
+
+const chunksOf = <T>(size: number, xs: readonly T[]): readonly (readonly T[])[] =>
+  range(Math.ceil(xs.length / size)).map((i) => xs.slice(size * i, size * (i + 1)));
 
 /** @param normalTable address of the table of normals. */
 export function createRandom(nest: Nest, value: ValueEmitter, normalTable: number) {
@@ -30,7 +35,7 @@ export function createRandom(nest: Nest, value: ValueEmitter, normalTable: numbe
     });
 
   /** Whether eight neighbours start at a multiple of `of`, with a key that is theirs all. */
-  const isAligned = ({ key, at }: RandomWord | RandomNormal, of: 2 | 4): boolean => {
+  const isAligned = ({ key, at }: RandomWord | RandomNormal, of: 2 | 8): boolean => {
     const vector = nest.vector();
     const isVector = (name: string) => name === vector?.variable.name;
     return (
@@ -51,7 +56,7 @@ export function createRandom(nest: Nest, value: ValueEmitter, normalTable: numbe
     define('v128', v128.shuffle(get(x), get(y), [2, 6, 3, 7])),
   ];
 
-  const single = (stream: Stream) => threefry([stream], writer)[0] as readonly [Local, Local];
+  const single = (stream: Stream) => threefry([stream], writer)[0] as WordPair;
 
   /** The words at a position: two neighbours share a block. */
   const words = (e: RandomWord): Lanes => {
@@ -64,69 +69,128 @@ export function createRandom(nest: Nest, value: ValueEmitter, normalTable: numbe
     const keys = key.map((word) => value(word, 'uint'));
     return nest.each([nest.indices(at), ...keys], ([index, ...own]) => {
       const i = define('v128', index as Code);
-      return get(wordAt(key, own, i32x4.shrU(get(i), 1), get(i)));
+      const [x, y] = blockAt(key, own, i32x4.shrU(get(i), 1));
+      return v128.choose(isOdd(get(i)), get(y), get(x));
     });
   };
 
-  /** In each lane the first or second word of a block, as `which` is even or odd. */
-  const wordAt = (key: KeyWords, own: readonly Code[], block: Code, which: Code): Local => {
+  /** In each lane the words of a block, where lanes may have keys of their own. */
+  const blockAt = (key: KeyWords, own: readonly Code[], counter: Code): WordPair => {
     const [k0, k1] = own as readonly [Code, Code];
     const schedule = key.some(nest.variesIn)
       ? keySchedule([define('v128', k0), define('v128', k1)], writer)
       : scheduleOf(key);
-    const [x, y] = single({ schedule, counter: [undefined, block] });
-    return define('v128', v128.choose(isOdd(which), get(y), get(x)));
+    return single({ schedule, counter: [undefined, counter] });
   };
 
-  /** The normal numbers at a position: four neighbours share a block, two a word. */
+  /** The normal numbers at a position: eight neighbours share a block. */
   const normals = (e: RandomNormal): Lanes => {
     const { key, at } = e;
-    if (isAligned(e, 4)) {
-      const stream = normalStream(e, e);
-      return twoOfEach(interleaved(single(stream))[0] as Local);
+    if (isAligned(e, NORMALS_PER_BLOCK)) {
+      const block = single(normalStreamOf([e]));
+      return neighbours(hadamard(entries(block, 1)), 1)[0] as Lanes;
     }
     const keys = key.map((word) => value(word, 'uint'));
     return nest.each([nest.indices(at), ...keys], ([index, ...own]) => {
       const i = define('v128', index as Code);
-      const word = wordAt(key, own, i32x4.shrU(get(i), 2), i32x4.shrU(get(i), 1));
-      const [a, b] = entries(word);
-      return v128.choose(isOdd(get(i)), f32x4.sub(get(a), get(b)), f32x4.add(get(a), get(b)));
+      const block = blockAt(key, own, i32x4.shrU(get(i), 3));
+      return get(signedSum(entries(block, 4), i));
     });
   };
 
-  /** The blocks of eight neighbours at one position, and of eight at another. */
-  const normalStream = (first: RandomNormal, second: RandomNormal): Stream => {
-    const [a, b] = [first, second].map(({ at }) =>
-      i32x4.splat(i32.shrU(get(nest.index(at)), i32.const(2))),
-    ) as [Code, Code];
-    const counter = i32x4.add(v128.shuffle(a, b, [0, 0, 4, 4]), v128.words([0, 1, 0, 1]));
-    return { schedule: scheduleOf(first.key), counter: [undefined, counter] };
+  /** The blocks of up to four expressions of one key, each with eight neighbours at a multiple of eight. */
+  const normalStreamOf = (all: readonly RandomNormal[]): Stream => {
+    const [first, ...others] = all.map(({ at }) => i32.shrU(get(nest.index(at)), i32.const(3))) as [
+      Code,
+      ...Code[],
+    ];
+    const counter = others.reduce<Code>(
+      (vector, block, i) => i32x4.replaceLane(vector, i + 1, block),
+      i32x4.splat(first),
+    );
+    return { schedule: scheduleOf((all[0] as RandomNormal).key), counter: [undefined, counter] };
   };
 
-  /** Emits the numbers of several expressions at once, which is faster than one after the other. */
+  /** Emits the numbers of several expressions at once: a lane of a vector draws for each. */
   const normalsTogether = (all: readonly RandomNormal[]): void => {
     const inner = writer.innermost();
-    const ready = all.filter((e) => isAligned(e, 4) && nest.depthOf(e) === inner);
-    const pairs: (readonly [RandomNormal, RandomNormal])[] = [];
-    for (const e of ready) {
-      const partner = pairs.findIndex(([a, b]) => a === b && a.key === e.key);
-      const alone = pairs[partner];
-      if (alone === undefined) pairs.push([e, e]);
-      else pairs[partner] = [alone[0], e];
-    }
-    for (let i = 0; i < pairs.length; i += TOGETHER) {
-      const some = pairs.slice(i, i + TOGETHER);
-      const blocks = threefry(
-        some.map(([a, b]) => normalStream(a, b)),
-        writer,
-      );
-      some.forEach((pair, k) => {
-        const ofPair = interleaved(blocks[k] as readonly [Local, Local]);
-        pair.forEach((e, side) => {
-          writer.once(e, inner, () => twoOfEach(ofPair[side] as Local));
+    const ready = all.filter((e) => isAligned(e, NORMALS_PER_BLOCK) && nest.depthOf(e) === inner);
+    const keys = [...new Set(ready.map((e) => e.key))];
+    const groups = keys.flatMap((key) =>
+      chunksOf(
+        4,
+        ready.filter((e) => e.key === key),
+      ),
+    );
+    for (const some of chunksOf(TOGETHER, groups)) {
+      const blocks = threefry(some.map(normalStreamOf), writer);
+      some.forEach((group, i) => {
+        const drawn = neighbours(
+          hadamard(entries(blocks[i] as WordPair, group.length)),
+          group.length,
+        );
+        group.forEach((e, lane) => {
+          writer.once(e, inner, () => drawn[lane] as Lanes);
         });
       });
     }
+  };
+
+  /** Eight vectors: entry k of the table for the block in each of the first `lanes` lanes. */
+  const entries = (block: WordPair, lanes: number): readonly Local[] =>
+    block.flatMap((word) => {
+      // Two lanes at a time go to a general register, whose shifts run beside the vectors' work.
+      const pairs = range(Math.ceil(lanes / 2)).map((half) =>
+        define('i64', i64.lane(get(word), half)),
+      );
+      const address = (lane: number, byte: number): Code => {
+        const pair = get(pairs[lane >> 1] as Local);
+        const at = 4 * (lane & 1) + byte;
+        const offset = at === 0 ? i64.shl(pair, 2) : i64.shrU(pair, 8 * at - 2);
+        return i64.wrap(i64.and(offset, OFFSET_BITS));
+      };
+      return range(4).map((byte) => {
+        const first = v128.loadFirst(address(0, byte), normalTable);
+        const rest = range(lanes - 1).reduce<Code>(
+          (vector, i) => v128.loadLane(address(i + 1, byte), vector, i + 1, normalTable),
+          first,
+        );
+        return define('v128', rest);
+      });
+    });
+
+  /** All eight signed sums of eight vectors (see normalTable.ts). */
+  const hadamard = (t: readonly Local[]): readonly Local[] =>
+    [1, 2, 4].reduce<readonly Local[]>(
+      (z, bit) =>
+        z.map((x, j) => {
+          const other = get(z[j ^ bit] as Local);
+          return define(
+            'v128',
+            (j & bit) === 0 ? f32x4.add(get(x), other) : f32x4.sub(other, get(x)),
+          );
+        }),
+      t,
+    );
+
+  /** In each lane one of the eight signed sums: number `index mod 8`. */
+  const signedSum = (t: readonly Local[], index: Local): Local =>
+    [0, 1, 2].reduce<readonly Local[]>((sums, bit) => {
+      const sign = define(
+        'v128',
+        v128.and(i32x4.shl(get(index), 31 - bit), i32x4.constant(SIGN_BIT)),
+      );
+      return range(sums.length / 2).map((i) => {
+        const [x, y] = [get(sums[2 * i] as Local), get(sums[2 * i + 1] as Local)];
+        return define('v128', f32x4.add(x, v128.xor(y, get(sign))));
+      });
+    }, t)[0] as Local;
+
+  /** By lane the numbers of its block, as two vectors; from eight vectors with a block in each lane. */
+  const neighbours = (z: readonly Local[], lanes: number): readonly Lanes[] => {
+    const low = transposed(z.slice(0, 4).map(get), writer);
+    const high = transposed(z.slice(4).map(get), writer);
+    return range(lanes).map((lane) => [low[lane] as Local, high[lane] as Local]);
   };
 
   const derived = ({ key, purpose, data, word }: DerivedWord): Lanes => {
@@ -137,39 +201,6 @@ export function createRandom(nest: Nest, value: ValueEmitter, normalTable: numbe
       const [x, y] = single({ schedule: keySchedule(own, writer), counter: [first, d as Code] });
       return v128.choose(isOdd(which as Code), get(y), get(x));
     });
-  };
-
-  /**
-   * The table's entries of the upper and of the lower halves of four words. The table is odd, so its first
-   * half will do, which halves what has to come into the cache. Two words at a time go to a general
-   * register, whose shifts run beside the vectors' work.
-   */
-  const entries = (word: Local): readonly [Local, Local] => {
-    // 65535 − i where the half i is beyond the middle.
-    const folded = define('v128', v128.xor(get(word), i16x8.shrS(get(word), 15)));
-    const pairs = [0, 1].map((half) => define('i64', i64.lane(get(folded), half)));
-    const address = (lane: number, upper: 0 | 1): Code => {
-      const pair = get(pairs[lane >> 1] as Local);
-      const half = 2 * (lane & 1) + upper;
-      const offset = half === 0 ? i64.shl(pair, 2) : i64.shrU(pair, 16 * half - 2);
-      return i64.wrap(i64.and(offset, OFFSET_BITS));
-    };
-    const gathered = (upper: 0 | 1): Code =>
-      [1, 2, 3].reduce<Code>(
-        (text, lane) => v128.loadLane(address(lane, upper), text, lane, normalTable),
-        v128.loadFirst(address(0, upper), normalTable),
-      );
-    const negated = (values: Code, halves: Code): Local =>
-      define('v128', v128.xor(values, v128.and(halves, i32x4.constant(SIGN_BIT))));
-    return [negated(gathered(1), get(word)), negated(gathered(0), i32x4.shl(get(word), 16))];
-  };
-
-  /** The eight numbers of four words: the sum and the difference of the entries of each. */
-  const twoOfEach = (word: Local): Lanes => {
-    const [a, b] = entries(word);
-    const sum = define('v128', f32x4.add(get(a), get(b)));
-    const difference = define('v128', f32x4.sub(get(a), get(b)));
-    return interleaved([sum, difference]);
   };
 
   return { words, normals, normalsTogether, derived };

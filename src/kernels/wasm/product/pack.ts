@@ -12,6 +12,7 @@ import { loopsOfPosition } from '../../plan/product.js';
 import { emitLoop, vectorOver } from '../folds.js';
 import { get, i32, v128 } from '../instructions.js';
 import type { Lanes, Nest, VectorVariable } from '../nest.js';
+import { transposed } from '../transposed.js';
 import type { Values } from '../values.js';
 import type { Local } from '../writer.js';
 import { bindParts, type Panel } from './panels.js';
@@ -83,7 +84,7 @@ function loopOver(
 const part = (lanes: Lanes, u: number) => get(lanes[lanes.length === 1 ? 0 : u] as Local);
 
 /** Terms whose random numbers are drawn together. */
-const DRAWN_TOGETHER = 8;
+const DRAWN_TOGETHER = 16;
 
 const normalsIn = (e: Expression): readonly RandomNormal[] =>
   nodesOf(e).filter((x): x is RandomNormal => x.kind === 'randomNormal');
@@ -215,7 +216,7 @@ function packAlong(
           const four = [0, 1, 2, 3].map((i) =>
             part(rows[Math.min(group + i, width - 1)] as Lanes, u),
           );
-          transposed(four as [Code4, Code4, Code4, Code4], nest).forEach((column, k) => {
+          transposed(four, writer).forEach((column, k) => {
             const offset = 4 * width * (4 * u + k) + 4 * group;
             writer.emit(
               width - group < 4
@@ -228,28 +229,6 @@ function packAlong(
     }),
   );
   for (const { own } of lanes) own.forEach(nest.unbind);
-}
-
-type Code4 = ReturnType<typeof get>;
-
-/** Four vectors as the columns of a 4 × 4 matrix of which they are the rows. */
-function transposed(
-  [a, b, c, d]: readonly [Code4, Code4, Code4, Code4],
-  { writer }: Nest,
-): readonly Local[] {
-  const define = (x: Code4) => writer.define('v128', x);
-  const low = [
-    define(v128.shuffle(a, b, [0, 4, 1, 5])),
-    define(v128.shuffle(c, d, [0, 4, 1, 5])),
-  ] as const;
-  const high = [
-    define(v128.shuffle(a, b, [2, 6, 3, 7])),
-    define(v128.shuffle(c, d, [2, 6, 3, 7])),
-  ] as const;
-  return [low, high].flatMap(([x, y]) => [
-    define(v128.shuffle(get(x), get(y), [0, 1, 4, 5])),
-    define(v128.shuffle(get(x), get(y), [2, 3, 6, 7])),
-  ]);
 }
 
 /** One element after another, where neither direction can be a vector. */

@@ -1,5 +1,10 @@
 /** Prints the expressions of plans as WGSL. */
-import { type HalfPrecision, isHalf, type Var } from '../../../autodiff/index.js';
+import {
+  type HalfPrecision,
+  isHalf,
+  NORMALS_PER_BLOCK,
+  type Var,
+} from '../../../autodiff/index.js';
 import { type Expression, parts } from '../../plan/expression.js';
 import { type Position, positionKey, quotient } from '../../plan/position.js';
 import { arithmetic } from './arithmetic.js';
@@ -44,8 +49,11 @@ function countUses(bodies: readonly Expression[]): ReadonlyMap<Expression, numbe
 const isCheap = (e: Expression): boolean =>
   e.kind === 'number' || e.kind === 'load' || e.kind === 'position';
 
-/** Whether a position's parity is that of its constant. */
-const isEven = ({ terms }: Position): boolean => terms.every((t) => t.coefficient % 2 === 0);
+const mod = (x: number, by: number): number => ((x % by) + by) % by;
+
+/** Whether a position modulo `by` is that of its constant. */
+const isKnown = ({ terms }: Position, by: number): boolean =>
+  terms.every((t) => t.coefficient % by === 0);
 
 const holdsFold = (e: Expression): boolean => e.kind === 'fold' || parts(e).some(holdsFold);
 
@@ -96,15 +104,9 @@ export function valuePrinter(scope: KernelScope, bodies: readonly Expression[]):
         return oneOf(block, e.at);
       }
       case 'randomNormal': {
-        // Four neighbours share a block, two a word.
-        const counter = quotient(e.at, 4);
+        const counter = quotient(e.at, NORMALS_PER_BLOCK);
         const block = blockOf(e.key, '0u', `u32(${position(counter)})`, positionKey(counter));
-        const half = quotient(e.at, 2);
-        const word = remember(`word ${block} ${positionKey(half)}`, () => oneOf(block, half));
-        const a = remember(`entry ${word} >> 16`, () => normal(`${word} >> 16u`));
-        const b = remember(`entry ${word} & 0xffff`, () => normal(`${word} & 0xffffu`));
-        if (!isEven(e.at)) return `select(${a} - ${b}, ${a} + ${b}, (${position(e.at)}) % 2 == 0)`;
-        return `(${a} ${e.at.constant % 2 === 0 ? '+' : '-'} ${b})`;
+        return signedSum(block, e.at);
       }
       case 'derivedWord': {
         const data = value(e.data, 'i32');
@@ -125,9 +127,31 @@ export function valuePrinter(scope: KernelScope, bodies: readonly Expression[]):
       () => `${writer.call('threefry')}(${words}, vec2u(${purpose}, ${data}))`,
     );
   };
+  /**
+   * Signed sum `at mod 8` of the table's entries that a block's bytes pick (normalTable.ts). What neighbours
+   * have in common is computed once: the sums are those of a fast Hadamard transform.
+   */
+  const signedSum = (block: string, at: Position): string => {
+    const entry = (k: number) => {
+      const word = `${block}.${k < 4 ? 'x' : 'y'}`;
+      return normal(`(${word} >> ${8 * (k % 4)}u) & 255u`);
+    };
+    /** The sum of entries first … first + 2^level − 1, by the bits of `at` below `level`. */
+    const sum = (level: number, first: number): string => {
+      const size = 2 ** level;
+      const bits = isKnown(at, size) ? `${mod(at.constant, size)}` : positionKey(at);
+      return remember(`sum ${block} ${level} ${first} ${bits}`, () => {
+        if (level === 0) return entry(first);
+        const [x, y] = [sum(level - 1, first), sum(level - 1, first + size / 2)];
+        if (isKnown(at, size)) return `${x} ${mod(at.constant, size) < size / 2 ? '+' : '-'} ${y}`;
+        return `${x} + select(${y}, -${y}, ((${position(at)}) & ${size / 2}) != 0)`;
+      });
+    };
+    return sum(Math.log2(NORMALS_PER_BLOCK), 0);
+  };
   /** Word `at mod 2` of a block. */
   const oneOf = (block: string, at: Position): string => {
-    if (isEven(at)) return `${block}.${at.constant % 2 === 0 ? 'x' : 'y'}`;
+    if (isKnown(at, 2)) return `${block}.${at.constant % 2 === 0 ? 'x' : 'y'}`;
     return `select(${block}.x, ${block}.y, (${position(at)}) % 2 != 0)`;
   };
 
