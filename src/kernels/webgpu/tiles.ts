@@ -94,7 +94,7 @@ const BUSY = 128;
 const SHORTEST_PART = 128;
 const MOST_PARTS = 32;
 
-/** What copying an element costs, in multiplications; four normal numbers take a Threefry block. */
+/** What copying an element costs, in multiplications; four normal numbers, copied together, take a Threefry block. */
 const COPY = 2;
 const NOISE = 50;
 

@@ -69,7 +69,7 @@ function storeFour(name: string, place: string, four: string, element: TileMemor
   return `{ let four = vec4h(${four}); ${parts.join(' ')} }`;
 }
 
-/** Lines that are copied together: a block of random words serves four neighbours, a word two. */
+/** Lines that are copied together, since neighbours share a block of random words. */
 function linesTogether({ operand, along }: Side, sum: ProductSum): number {
   if (!accessOf(operand, along, sum).noiseAlongLines) return 1;
   return (along.at(-1)?.size ?? 1) % 4 === 0 ? 4 : 2;
