@@ -12,6 +12,7 @@ import { HELP, type Options, readOptions } from './options.js';
 import { runTasks } from './pool.js';
 import { type AnyExperiment, EXPERIMENTS, experimentNamed } from './registry.js';
 import { search } from './search.js';
+import { loadResult } from './store.js';
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
 
@@ -26,11 +27,15 @@ async function runAll(
   threads: number | undefined,
 ): Promise<'completed' | 'interrupted' | 'failed'> {
   const { signal, dispose } = abortOnInterrupt();
+  const results = await Promise.all(tasks.map((task) => loadResult(out, task)));
+  // Done ones are left out, so that the time left is told by what this call does.
+  const left = tasks.filter((_, i) => results[i] === undefined);
+  if (left.length < tasks.length) say(`${tasks.length - left.length} of them are done already`);
   const isAlone = (task: Task) => experimentNamed(task.experiment).alone === true;
-  const together = tasks.filter((task) => !isAlone(task));
-  const alone = tasks.filter(isAlone);
+  const together = left.filter((task) => !isAlone(task));
+  const alone = left.filter(isAlone);
   const bar = overallProgress();
-  const share = together.length / Math.max(1, tasks.length);
+  const share = together.length / Math.max(1, left.length);
   const failures = [
     ...(await runTasks(together, {
       surroundings,
