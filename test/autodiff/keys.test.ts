@@ -1,5 +1,6 @@
 /** Threefry, keys on the host and their traced twins. */
 
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as S from 'fp-ts/lib/State.js';
@@ -49,6 +50,18 @@ test('Threefry-2x32-20: the published known answers', () => {
   const ones = 0xffffffff;
   expect(hex(ones, ones, ones, ones)).toEqual(['1cb996fc', 'bb002be7']);
   expect(hex(0x13198a2e, 0x03707344, 0x243f6a88, 0x85a308d3)).toEqual(['c4923a9c', '483df7a0']);
+});
+
+test('the table and the streams of normal numbers are those of an independent implementation', () => {
+  const golden = JSON.parse(
+    readFileSync(new URL('../fixtures/normals.json', import.meta.url), 'utf8'),
+  ) as { table: number[]; streams: { key: [number, number]; normals: number[] }[] };
+  const grains = (xs: Float32Array) => Array.from(xs, (x) => x * 2 ** 20);
+  expect(grains(normalTable)).toEqual(golden.table);
+  for (const { key: pair, normals } of golden.streams) {
+    const k = hostArray(Uint32Array.from(pair), [2]) as Key;
+    expect(grains(hostNormal(k, normals.length))).toEqual(normals);
+  }
 });
 
 describe('traced = host', () => {

@@ -228,7 +228,7 @@ describe('the law of the normal table, without sampling', () => {
     expect(Math.max(...relative(plain).map(Math.abs))).toBeGreaterThan(0.1);
   });
 
-  test('numbers of one block are independent up to squares (m = 56: p < 3e-6 · 10⁻¹ a key)', () => {
+  test('numbers of one block are independent up to squares (m = 56, |score| < 6: p < 2e-7)', () => {
     const blocks = N / NORMALS_PER_BLOCK;
     const ofBlock = (xs: ArrayLike<number>, i: number, j: number, f: (z: number) => number) =>
       meanOf(
