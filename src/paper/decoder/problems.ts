@@ -13,9 +13,12 @@ const THINGS = ['apples', 'balls', 'toys', 'books', 'flowers', 'cakes', 'shells'
 
 type Draw = (n: number) => number;
 
+/** More than a problem of two steps draws: three for its start, three a step. */
+const MOST_DRAWS = 16;
+
 /** Draws in turn from one block of random words. */
 function draws(random: Key, n: number): Draw {
-  const words = hostBits(foldIn(random, n), 8);
+  const words = hostBits(foldIn(random, n), MOST_DRAWS);
   let next = 0;
   return (below) => (words[next++] as number) % below;
 }
@@ -41,8 +44,8 @@ const loss = (amount: number): Step => ({
 const stepFrom = (held: number, draw: Draw): Step =>
   held > 9 || (held > 1 && draw(2) === 0) ? loss(1 + draw(Math.min(held, 9))) : gift(1 + draw(9));
 
-/** The number behind "The answer is"; the empty text where there is none. */
-export const answerInWords = (text: string): string => /The answer is (\d+)/.exec(text)?.[1] ?? '';
+/** The number behind "The answer is", also as tokenizers without capitals write it; empty where there is none. */
+export const answerInWords = (text: string): string => /the answer is (\d+)/i.exec(text)?.[1] ?? '';
 
 /** Problem number `n` of a key, with one or two steps. */
 export function wordProblem(random: Key, n: number, steps: 1 | 2): WordProblem {

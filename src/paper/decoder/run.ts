@@ -1,5 +1,5 @@
 /** One run of a decoder experiment: fine-tune on a seed's examples, then score the merged weights. */
-import { foldIn, key, range } from '../../autodiff/index.js';
+import { FlatloraError, foldIn, key, range } from '../../autodiff/index.js';
 import { completions, decoderPrograms } from '../../generation/index.js';
 import { evaluator, shuffledBatches, takeRows } from '../../training/index.js';
 import type { Cell, Measures, RunContext, Surroundings } from '../experiment.js';
@@ -62,7 +62,10 @@ function lossScorer({ config }: Decoder, { backend }: Place) {
   };
 }
 
-/** The share of questions whose answer, written greedily, is the right one. */
+/**
+ * The share of questions whose answer, written greedily, is the right one.
+ * @throws FlatloraError when a response has no answer that could be met.
+ */
 export async function exactMatch(
   { config, tokenizer }: Decoder,
   weights: unknown,
@@ -84,8 +87,12 @@ export async function exactMatch(
       stop: [tokenizer.boundary],
     });
     for (const [i, { response }] of asked.entries()) {
-      const given = answerOf(tokenizer.decode(texts[i] ?? []));
-      if (given !== '' && given === answerOf(response)) right++;
+      // The right answer as the tokenizer writes it: it may know no capitals.
+      const wanted = answerOf(tokenizer.decode(tokenizer.encode(response)));
+      if (wanted === '') {
+        throw new FlatloraError('data', `exactMatch: no answer in the response "${response}"`);
+      }
+      if (answerOf(tokenizer.decode(texts[i] ?? [])) === wanted) right++;
     }
   }
   await programs.dispose();
