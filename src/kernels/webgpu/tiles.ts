@@ -94,9 +94,9 @@ const BUSY = 128;
 const SHORTEST_PART = 128;
 const MOST_PARTS = 32;
 
-/** What copying an element costs, in multiplications; four normal numbers, copied together, take a Threefry block. */
+/** What copying an element costs, in multiplications; eight normal numbers take a Threefry block. */
 const COPY = 2;
-const NOISE = 50;
+const NOISE = 25;
 
 /** About how long a tiling takes: multiplications of the busiest processor, and what goes with them. */
 function score(shape: ProductShape, { tile: t, parts }: Tiling): number {

@@ -2,12 +2,12 @@
  * Copying operands of products to workgroup memory, a tile at a time. Operands are computed while they
  * are copied: noise is drawn there, half-precision weights are widened there.
  */
-import { range } from '../../../autodiff/index.js';
-import type { Expression } from '../../plan/expression.js';
+import { NORMALS_PER_BLOCK, range } from '../../../autodiff/index.js';
+import { type Expression, nodesOf } from '../../plan/expression.js';
 import { type LoopVariable, ofAtom } from '../../plan/position.js';
 import { accessOf, type ProductPlan, type ProductSum, sizeOfLoops } from '../products.js';
 import { loopsFrom, loopsInGroup, substitute } from '../substitute.js';
-import type { Tiling } from '../tiles.js';
+import type { Tile, Tiling } from '../tiles.js';
 import type { KernelBindings } from './bindings.js';
 import { fourTerms } from './fourTerms.js';
 import type { WgslFunction } from './functions.js';
@@ -69,47 +69,66 @@ function storeFour(name: string, place: string, four: string, element: TileMemor
   return `{ let four = vec4h(${four}); ${parts.join(' ')} }`;
 }
 
+const drawsNormals = (operand: Expression): boolean =>
+  nodesOf(operand).some((e) => e.kind === 'randomNormal');
+
 /** Lines that are copied together, since neighbours share a block of random words. */
 function linesTogether({ operand, along }: Side, sum: ProductSum): number {
   if (!accessOf(operand, along, sum).noiseAlongLines) return 1;
-  return (along.at(-1)?.size ?? 1) % 4 === 0 ? 4 : 2;
+  const size = along.at(-1)?.size ?? 1;
+  const most = drawsNormals(operand) ? NORMALS_PER_BLOCK : 2;
+  return [8, 4].find((n) => n <= most && size % n === 0) ?? 2;
 }
 
-/** The functions that copy four terms of a line, or of a few neighbours, of each operand of a sum. */
+/** Fours of terms that are copied together: a block of random words serves eight neighbours along a line. */
+function foursTogether({ operand, along }: Side, sum: ProductSum, { depth }: Tile): number {
+  const terms = sum.contracted.at(-1)?.size ?? 1;
+  const fits = terms % NORMALS_PER_BLOCK === 0 && depth % NORMALS_PER_BLOCK === 0;
+  return drawsNormals(operand) && fits && !accessOf(operand, along, sum).noiseAlongLines
+    ? NORMALS_PER_BLOCK / 4
+    : 1;
+}
+
+/** The functions that copy four terms of a line, or a few neighbouring fours, of each operand of a sum. */
 export function copyFunctions(
   context: ProductContext,
   sum: ProductSum,
   number: number,
 ): readonly string[] {
-  const { product, memory, bindings, called } = context;
+  const { product, memory, bindings, called, tiling } = context;
   const terms = sizeOfLoops(sum.contracted);
-  const quarter = loop('quarter', Math.ceil(terms / 4));
   const batch = loop('batch', sizeOfLoops(product.batch));
   return sidesOf(context, sum).map((side) => {
-    const together = linesTogether(side, sum);
+    const [together, fours] = [linesTogether(side, sum), foursTogether(side, sum, tiling.tile)];
     const line = loop('line', Math.ceil(sizeOfLoops(side.along) / together));
-    const head = `${side.name}${number}Copy(batch: i32, line: i32, quarter: i32, place: u32)`;
+    const group = loop('group', Math.ceil(terms / (4 * fours)));
+    const head = `${side.name}${number}Copy(batch: i32, line: i32, group: i32, place: u32)`;
     return writeFunction(head, called, (writer) => {
-      const bodies = range(together).map((neighbour) =>
+      const places = range(together).flatMap((neighbour) =>
+        range(fours).map((four) => ({ neighbour, four })),
+      );
+      const bodies = places.map(({ neighbour, four }) =>
         range(4).map((nth) =>
           substitute(
             side.operand,
             new Map([
               ...loopsFrom(product.batch, ofAtom(batch)),
               ...loopsInGroup(side.along, line, together, neighbour),
-              ...loopsInGroup(sum.contracted, quarter, 4, nth),
+              ...loopsInGroup(sum.contracted, group, 4 * fours, 4 * four + nth),
             ]),
           ),
         ),
       );
-      fourTerms(bodies, writer, bindings).forEach((four, neighbour) => {
-        // Beyond the last term nothing may be added, whatever was read.
-        const values = four.map((value, nth) =>
+      fourTerms(bodies, writer, bindings).forEach((texts, i) => {
+        // Beyond the last term nothing may be added, whatever was read; eights end with the terms.
+        const values = texts.map((value, nth) =>
           terms % 4 === 0 || nth < terms % 4
             ? value
-            : `select(0.0, ${value}, quarter < ${Math.floor(terms / 4)})`,
+            : `select(0.0, ${value}, group < ${Math.floor(terms / 4)})`,
         );
-        const place = neighbour === 0 ? 'place' : `place + ${neighbour * memory.pitch}u`;
+        const { neighbour, four } = places[i] as (typeof places)[number];
+        const ahead = neighbour * memory.pitch + four;
+        const place = ahead === 0 ? 'place' : `place + ${ahead}u`;
         writer.line(storeFour(side.name, place, `vec4f(${values.join(', ')})`, memory.element));
       });
     });
@@ -126,28 +145,33 @@ function copyLoop(
   const { pitch, lanes, element } = memory;
   const { name, lines } = side;
   const together = linesTogether(side, sum);
-  const [groups, quarters] = [lines / together, tiling.tile.depth / 4];
-  const entries = groups * quarters;
-  const all = Math.ceil(sizeOfLoops(sum.contracted) / 4);
+  const fours = foursTogether(side, sum, tiling.tile);
+  const [lineGroups, groups] = [lines / together, tiling.tile.depth / (4 * fours)];
+  const entries = lineGroups * groups;
+  const all = Math.ceil(sizeOfLoops(sum.contracted) / (4 * fours));
   const first = name === 'left' ? 'firstRow' : 'firstColumn';
   // Neighbouring invocations read neighbours in memory.
-  const [line, quarter] = accessOf(side.operand, side.along, sum).alongLines
-    ? [`entry % ${groups}u`, `entry / ${groups}u`]
-    : [`entry / ${quarters}u`, `entry % ${quarters}u`];
+  const [line, group] = accessOf(side.operand, side.along, sum).alongLines
+    ? [`entry % ${lineGroups}u`, `entry / ${lineGroups}u`]
+    : [`entry / ${groups}u`, `entry % ${groups}u`];
+  const times = fours === 1 ? '' : `${fours}u * `;
+  const start = fours === 1 ? 'start' : `start / ${fours}`;
   const call = `${name}${number}Copy(batch, ${first} / ${together} + i32(line), ahead, place);`;
   const copy = [
     `let line = ${line};`,
-    `let quarter = ${quarter};`,
-    `let place = line * ${pitch * together}u + quarter;`,
-    `let ahead = start + i32(quarter);`,
-    ...(all % quarters === 0
+    `let group = ${group};`,
+    `let place = line * ${pitch * together}u + ${times}group;`,
+    `let ahead = ${start} + i32(group);`,
+    ...(all % groups === 0
       ? [call]
       : [
           `if (ahead < ${all}) {`,
           `  ${call}`,
           '} else {',
-          ...range(together).map(
-            (i) => `  ${storeFour(name, `place + ${i * pitch}u`, 'vec4f()', element)}`,
+          ...range(together).flatMap((i) =>
+            range(fours).map(
+              (four) => `  ${storeFour(name, `place + ${i * pitch + four}u`, 'vec4f()', element)}`,
+            ),
           ),
           '}',
         ]),
