@@ -133,13 +133,6 @@ export interface LowRankUpdate {
 /** Ranks up to this are written out in `unrolledNorms`. */
 const UNROLLED_RANK = 16;
 
-/** A sum as a tree of pairs, so that it nests as little as can be. */
-const balancedSum = (terms: readonly Value[]): Value => {
-  if (terms.length === 1) return terms[0] as Value;
-  const half = terms.length >> 1;
-  return add(balancedSum(terms.slice(0, half)), balancedSum(terms.slice(half)));
-};
-
 /**
  * ‖W_i + s·Σ_k B_ik A_k‖² as it stands, the sum over the rank written out: one kernel that reads W once and
  * forms no matrix, where the expansion below is three small products. A constant of the differentiation.
@@ -149,7 +142,7 @@ function unrolledNorms(matrix: Value, { a, b, scale }: LowRankUpdate): Value {
   const terms = range(a.shape[0] as number).map((k) =>
     mul(sliceAxis(fixedB, 1, k, k + 1), sliceAxis(fixedA, 0, k, k + 1)),
   );
-  return reduceSum(square(add(stopGradient(matrix), balancedSum(terms))), -1);
+  return reduceSum(square(terms.reduce((sum, term) => add(sum, term), stopGradient(matrix))), -1);
 }
 
 /**

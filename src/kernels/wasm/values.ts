@@ -60,6 +60,8 @@ export type Values = ValueEmitter & {
   readonly normalsTogether: ReturnType<typeof createRandom>['normalsTogether'];
 };
 
+type Apply = Extract<Expression, { kind: 'apply' }>;
+
 export function createValues(context: ValueContext): Values {
   const { nest, normalTable, relaxed } = context;
   const { writer } = nest;
@@ -116,7 +118,27 @@ export function createValues(context: ValueContext): Values {
     }
   };
 
-  const applied = (e: Extract<Expression, { kind: 'apply' }>): Lanes => {
+  /** x·y + z in one instruction, where the product is not computed less often than the sum. */
+  const fused = (e: Apply): Lanes | undefined => {
+    if (!relaxed || e.name !== 'add' || e.dtype !== 'float') return undefined;
+    const isOwnProduct = (x: Expression): x is Apply =>
+      x.kind === 'apply' &&
+      x.name === 'mul' &&
+      context.given(x) === undefined &&
+      nest.depthOf(x) === nest.depthOf(e);
+    const [left, right] = e.operands as readonly [Expression, Expression];
+    const product = [right, left].find(isOwnProduct);
+    if (product === undefined) return undefined;
+    const operands = [...product.operands, product === right ? left : right];
+    return each(
+      operands.map((x) => value(x, 'float')),
+      ([x, y, z]) => f32x4.relaxedMadd(x as Code, y as Code, z as Code),
+    );
+  };
+
+  const applied = (e: Apply): Lanes => {
+    const contracted = fused(e);
+    if (contracted !== undefined) return contracted;
     const own = e.operands.map(dtypeOf).filter((d) => d !== undefined);
     const from = (e.name === 'select' ? e.dtype : own[0]) ?? e.from;
     const operands = e.operands.map((x, i) =>
