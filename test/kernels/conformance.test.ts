@@ -23,13 +23,13 @@ test('every primitive has operands here', () => {
   expect(Object.keys(primitiveStrategies).sort()).toEqual(primitives.map((p) => p.name).sort());
 });
 
-/** Cases per strategy: a WebGPU kernel takes milliseconds to build. */
+/** Cases per strategy (FLATLORA_TEST_RUNS multiplies them): a WebGPU kernel takes milliseconds to build. */
 const CASES: Readonly<Record<string, number>> = {
-  'gpujs-cpu': 30,
-  'gpujs-webasm': 30,
-  wasm: 30,
-  'gpujs-webgpu': 12,
-  webgpu: 12,
+  'gpujs-cpu': 15,
+  'gpujs-webasm': 15,
+  wasm: 20,
+  'gpujs-webgpu': 6,
+  webgpu: 8,
 };
 
 onEachBackend((backend, name) => {

@@ -70,10 +70,10 @@ const check = (
   );
 
 const PROGRAMS: Readonly<Record<string, number>> = {
-  'gpujs-cpu': 150,
-  'gpujs-webasm': 150,
-  'gpujs-webgpu': 25,
-  webgpu: 25,
+  'gpujs-cpu': 80,
+  'gpujs-webasm': 80,
+  'gpujs-webgpu': 12,
+  webgpu: 15,
 };
 
 onEachBackend((backend, name) => {
