@@ -70,10 +70,10 @@ const check = (
   );
 
 const PROGRAMS: Readonly<Record<string, number>> = {
-  'gpujs-cpu': 80,
-  'gpujs-webasm': 80,
-  'gpujs-webgpu': 12,
-  webgpu: 15,
+  'gpujs-cpu': 50,
+  'gpujs-webasm': 50,
+  'gpujs-webgpu': 8,
+  webgpu: 10,
 };
 
 onEachBackend((backend, name) => {
