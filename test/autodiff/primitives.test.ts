@@ -11,7 +11,7 @@ import {
 import { primitiveStrategies } from './laws/primitiveCases.js';
 
 // A quarter of the shapes has an empty axis; more than 100 have elements.
-const CASES = runs(100);
+const CASES = runs(150);
 
 test('every primitive has a strategy, and every strategy a primitive', () => {
   expect(Object.keys(primitiveStrategies).sort()).toEqual(primitives.map((p) => p.name).sort());

@@ -70,10 +70,10 @@ const check = (
   );
 
 const PROGRAMS: Readonly<Record<string, number>> = {
-  'gpujs-cpu': 50,
-  'gpujs-webasm': 50,
-  'gpujs-webgpu': 8,
-  webgpu: 10,
+  'gpujs-cpu': 80,
+  'gpujs-webasm': 80,
+  'gpujs-webgpu': 12,
+  webgpu: 15,
 };
 
 onEachBackend((backend, name) => {
@@ -195,12 +195,14 @@ onEachBackend((backend, name) => {
       const doubled = (x: Value) => range(120).reduce<Value>((v) => tanh(add(v, mul(v, 0.1))), x);
       await check(backend(), doubled, array(3, 5));
     });
-    const limited = name.startsWith('gpujs') ? test : test.skip;
-    limited('an array of more than 2^24 elements is refused', async () => {
-      const { closure } = traceAt(tanh as Traceable, [input(aval([2 ** 24 + 1], 'float'))]);
-      await expect(backend().compile(closure.tape)).rejects.toThrow(/more than the 2\^24/);
-      expect(() => backend().upload(ints([2 ** 24 + 1]))).toThrow(/beyond ±2\^24/);
-    });
+    // A limit of gpu.js, whose integers are floats; the others have none to test.
+    if (name.startsWith('gpujs')) {
+      test('an array of more than 2^24 elements is refused', async () => {
+        const { closure } = traceAt(tanh as Traceable, [input(aval([2 ** 24 + 1], 'float'))]);
+        await expect(backend().compile(closure.tape)).rejects.toThrow(/more than the 2\^24/);
+        expect(() => backend().upload(ints([2 ** 24 + 1]))).toThrow(/beyond ±2\^24/);
+      });
+    }
   });
 
   describe('what goes in and out', () => {

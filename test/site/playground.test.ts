@@ -72,8 +72,8 @@ describeInBrowser('the playground', () => {
   test.each([
     ['WebAssembly with threads', 'wasm', true, false, STEPS],
     ['WebAssembly on one thread', 'wasm', false, false, STEPS],
-    ['gpu.js on WebGL2', 'gpujs-webgl2', true, false, isLong ? STEPS : 3],
-    ['WebGPU on a software adapter', 'webgpu', true, true, isLong ? STEPS : 6],
+    ['gpu.js on WebGL2', 'gpujs-webgl2', true, false, isLong ? STEPS : 4],
+    ['WebGPU on a software adapter', 'webgpu', true, true, isLong ? STEPS : 10],
   ] as const)(
     '%s: the curve is the one of Node',
     async (_, backend, isIsolated, webgpu, steps) => {
