@@ -12,7 +12,7 @@ import { HELP, type Options, readOptions } from './options.js';
 import { runTasks } from './pool.js';
 import { type AnyExperiment, EXPERIMENTS, experimentNamed } from './registry.js';
 import { search } from './search.js';
-import { loadResult } from './store.js';
+import { isDone } from './store.js';
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
 
@@ -26,11 +26,11 @@ async function runAll(
   out: string,
   threads: number | undefined,
 ): Promise<'completed' | 'interrupted' | 'failed'> {
-  const { signal, dispose } = abortOnInterrupt();
-  const results = await Promise.all(tasks.map((task) => loadResult(out, task)));
   // Done ones are left out, so that the time left is told by what this call does.
-  const left = tasks.filter((_, i) => results[i] === undefined);
+  const done = await Promise.all(tasks.map((task) => isDone(out, task)));
+  const left = tasks.filter((_, i) => done[i] !== true);
   if (left.length < tasks.length) say(`${tasks.length - left.length} of them are done already`);
+  const { signal, dispose } = abortOnInterrupt();
   const isAlone = (task: Task) => experimentNamed(task.experiment).alone === true;
   const together = left.filter((task) => !isAlone(task));
   const alone = left.filter(isAlone);

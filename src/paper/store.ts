@@ -2,7 +2,7 @@
  * Results on disk: one JSON file a cell, `DIR/cells/<experiment>/<id>.json`, written atomically. A
  * folder of results is resumed by being used again, and joined with others by copying files.
  */
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { access, mkdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { FlatloraError, orThrow } from '../autodiff/index.js';
 import { writeBytesAtomically } from '../checkpoints/node/index.js';
@@ -45,6 +45,13 @@ export async function saveResult(out: string, task: Task, measures: Measures): P
   await writeText(fileOf(out, task), toJson({ ...task, measures }));
   await rm(workFolder(out, task), { recursive: true, force: true });
 }
+
+/** Whether a cell has a result, without reading it. */
+export const isDone = (out: string, task: Task): Promise<boolean> =>
+  access(fileOf(out, task)).then(
+    () => true,
+    () => false,
+  );
 
 /** The result of a cell that is done. */
 export async function loadResult(out: string, task: Task): Promise<CellResult | undefined> {

@@ -254,14 +254,14 @@ describe('the law of the normal table, without sampling', () => {
         ),
       ]);
     for (const s of scores(sample)) expect(Math.abs(s)).toBeLessThan(6);
-    // Planted: one sign of the transform is wrong, so two numbers share what they should not.
+    // Planted: one number of each block has some of its neighbour in it.
     const wrong = sample.map((z, i) =>
       i % NORMALS_PER_BLOCK === 3 ? (z + 0.3 * (sample[i - 1] as number)) / Math.hypot(1, 0.3) : z,
     );
     expect(Math.max(...scores(wrong).map(Math.abs))).toBeGreaterThan(6);
   });
 
-  test('symmetric, ascending, multiples of 2⁻²⁰ far from a tie, largest number about 8.9', () => {
+  test('symmetric, ascending, multiples of 2⁻²⁰, largest number about 8.9', () => {
     const n = normalTable.length;
     expect(n).toBe(NORMAL_TABLE_SIZE);
     normalTable.forEach((t, i) => {

@@ -1,4 +1,5 @@
 /** Random words and standard normals as vector code. */
+import { chunksOf } from 'fp-ts/lib/ReadonlyArray.js';
 import { NORMALS_PER_BLOCK, range } from '../../autodiff/index.js';
 import type { Expression, KeyWords } from '../plan/expression.js';
 import type { Code } from './encoding.js';
@@ -19,9 +20,6 @@ const OFFSET_BITS = 0x3fc;
 const SIGN_BIT = -(2 ** 31);
 /** Streams of which the rounds are written in turns: one waits for itself most of the time. */
 const TOGETHER = 4;
-
-const chunksOf = <T>(size: number, xs: readonly T[]): readonly (readonly T[])[] =>
-  range(Math.ceil(xs.length / size)).map((i) => xs.slice(size * i, size * (i + 1)));
 
 /** @param normalTable address of the table of normals. */
 export function createRandom(nest: Nest, value: ValueEmitter, normalTable: number) {
@@ -116,13 +114,8 @@ export function createRandom(nest: Nest, value: ValueEmitter, normalTable: numbe
     const inner = writer.innermost();
     const ready = all.filter((e) => isAligned(e, NORMALS_PER_BLOCK) && nest.depthOf(e) === inner);
     const keys = [...new Set(ready.map((e) => e.key))];
-    const groups = keys.flatMap((key) =>
-      chunksOf(
-        4,
-        ready.filter((e) => e.key === key),
-      ),
-    );
-    for (const some of chunksOf(TOGETHER, groups)) {
+    const groups = keys.flatMap((key) => chunksOf(4)(ready.filter((e) => e.key === key)));
+    for (const some of chunksOf(TOGETHER)(groups)) {
       const blocks = threefry(some.map(normalStreamOf), writer);
       some.forEach((group, i) => {
         const drawn = neighbours(

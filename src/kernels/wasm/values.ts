@@ -132,7 +132,7 @@ export function createValues(context: ValueContext): Values {
     const operands = [...product.operands, product === right ? left : right];
     return each(
       operands.map((x) => value(x, 'float')),
-      ([x, y, z]) => f32x4.relaxedMadd(x as Code, y as Code, z as Code),
+      ([x, y, z]) => scope.madd(x as Code, y as Code, z as Code),
     );
   };
 

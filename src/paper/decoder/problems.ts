@@ -20,7 +20,11 @@ const MOST_DRAWS = 16;
 function draws(random: Key, n: number): Draw {
   const words = hostBits(foldIn(random, n), MOST_DRAWS);
   let next = 0;
-  return (below) => (words[next++] as number) % below;
+  return (below) => {
+    const word = words[next++];
+    if (word === undefined) throw new Error('wordProblem: more draws than MOST_DRAWS');
+    return word % below;
+  };
 }
 
 interface Step {

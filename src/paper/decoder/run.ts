@@ -72,9 +72,15 @@ export async function exactMatch(
   { questions, answerOf }: TaskData,
   { backend }: Place,
 ): Promise<number> {
-  const maxTokens = Math.max(
-    ...questions.map(({ response }) => tokenizer.encode(response).length + 1),
-  );
+  const responses = questions.map(({ response }) => tokenizer.encode(response));
+  // The right answers as the tokenizer writes them: it may know no capitals.
+  const answers = responses.map((ids) => answerOf(tokenizer.decode(ids)));
+  const without = answers.indexOf('');
+  if (without >= 0) {
+    const { response } = questions[without] as TaskData['questions'][number];
+    throw new FlatloraError('data', `exactMatch: no answer in the response "${response}"`);
+  }
+  const maxTokens = Math.max(...responses.map((ids) => ids.length + 1));
   const longest = Math.max(...questions.map(({ prompt }) => prompt.length));
   const length = Math.min(config.maxLength, longest + maxTokens);
   const programs = decoderPrograms(config, backend, { length });
@@ -86,13 +92,8 @@ export async function exactMatch(
       maxTokens,
       stop: [tokenizer.boundary],
     });
-    for (const [i, { response }] of asked.entries()) {
-      // The right answer as the tokenizer writes it: it may know no capitals.
-      const wanted = answerOf(tokenizer.decode(tokenizer.encode(response)));
-      if (wanted === '') {
-        throw new FlatloraError('data', `exactMatch: no answer in the response "${response}"`);
-      }
-      if (answerOf(tokenizer.decode(texts[i] ?? [])) === wanted) right++;
+    for (const [i, text] of texts.entries()) {
+      if (answerOf(tokenizer.decode(text)) === answers[start + i]) right++;
     }
   }
   await programs.dispose();

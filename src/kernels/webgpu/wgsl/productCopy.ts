@@ -72,21 +72,21 @@ function storeFour(name: string, place: string, four: string, element: TileMemor
 const drawsNormals = (operand: Expression): boolean =>
   nodesOf(operand).some((e) => e.kind === 'randomNormal');
 
-/** Lines that are copied together, since neighbours share a block of random words. */
-function linesTogether({ operand, along }: Side, sum: ProductSum): number {
-  if (!accessOf(operand, along, sum).noiseAlongLines) return 1;
-  const size = along.at(-1)?.size ?? 1;
-  const most = drawsNormals(operand) ? NORMALS_PER_BLOCK : 2;
-  return [8, 4].find((n) => n <= most && size % n === 0) ?? 2;
-}
-
-/** Fours of terms that are copied together: a block of random words serves eight neighbours along a line. */
-function foursTogether({ operand, along }: Side, sum: ProductSum, { depth }: Tile): number {
+/** Lines, and fours of terms of each, that are copied together, since neighbours share a block of random words. */
+function copiedTogether(
+  { operand, along }: Side,
+  sum: ProductSum,
+  { depth }: Tile,
+): { readonly together: number; readonly fours: number } {
+  const normals = drawsNormals(operand);
+  if (accessOf(operand, along, sum).noiseAlongLines) {
+    const size = along.at(-1)?.size ?? 1;
+    const most = normals ? NORMALS_PER_BLOCK : 2;
+    return { together: [8, 4].find((n) => n <= most && size % n === 0) ?? 2, fours: 1 };
+  }
   const terms = sum.contracted.at(-1)?.size ?? 1;
   const fits = terms % NORMALS_PER_BLOCK === 0 && depth % NORMALS_PER_BLOCK === 0;
-  return drawsNormals(operand) && fits && !accessOf(operand, along, sum).noiseAlongLines
-    ? NORMALS_PER_BLOCK / 4
-    : 1;
+  return { together: 1, fours: normals && fits ? NORMALS_PER_BLOCK / 4 : 1 };
 }
 
 /** The functions that copy four terms of a line, or a few neighbouring fours, of each operand of a sum. */
@@ -99,7 +99,7 @@ export function copyFunctions(
   const terms = sizeOfLoops(sum.contracted);
   const batch = loop('batch', sizeOfLoops(product.batch));
   return sidesOf(context, sum).map((side) => {
-    const [together, fours] = [linesTogether(side, sum), foursTogether(side, sum, tiling.tile)];
+    const { together, fours } = copiedTogether(side, sum, tiling.tile);
     const line = loop('line', Math.ceil(sizeOfLoops(side.along) / together));
     const group = loop('group', Math.ceil(terms / (4 * fours)));
     const head = `${side.name}${number}Copy(batch: i32, line: i32, group: i32, place: u32)`;
@@ -144,8 +144,7 @@ function copyLoop(
 ): readonly string[] {
   const { pitch, lanes, element } = memory;
   const { name, lines } = side;
-  const together = linesTogether(side, sum);
-  const fours = foursTogether(side, sum, tiling.tile);
+  const { together, fours } = copiedTogether(side, sum, tiling.tile);
   const [lineGroups, groups] = [lines / together, tiling.tile.depth / (4 * fours)];
   const entries = lineGroups * groups;
   const all = Math.ceil(sizeOfLoops(sum.contracted) / (4 * fours));
