@@ -94,8 +94,15 @@ async function measurePeaks({ gpu, quick }: Effort, threads: number): Promise<Fo
 }
 
 /** All tasks in the order in which they run. */
-function tasksOf(effort: Effort, cases: readonly Case[], { subject }: Catalogue): readonly Task[] {
-  const timing = effort.quick ? QUICK : TIMING;
+function tasksOf(
+  effort: Effort,
+  cases: readonly Case[],
+  { subject }: Catalogue,
+  rounds: number | undefined,
+): readonly Task[] {
+  const counted = (timing: Timing): Timing =>
+    rounds === undefined ? timing : { ...timing, leastRounds: rounds, mostRounds: rounds };
+  const timing = counted(effort.quick ? QUICK : TIMING);
   return [
     ...cases.map((one) => ({
       work: one.work,
@@ -106,7 +113,7 @@ function tasksOf(effort: Effort, cases: readonly Case[], { subject }: Catalogue)
       work,
       peers: false,
       run: ({ subject: own }: Session) =>
-        measureFlatCost(work, pair, own, effort.quick ? QUICK : FINE),
+        measureFlatCost(work, pair, own, counted(effort.quick ? QUICK : FINE)),
     })),
     ...(effort.gpu ? [] : growthSeries(effort)).map((series) => ({
       work: series.work,
@@ -164,7 +171,7 @@ export async function runBench(
   const threads = options.threads ?? os.availableParallelism();
   const engines = catalogue({ ...options, threads });
   const cases = casesOf(effort);
-  const all = tasksOf(effort, cases, engines);
+  const all = tasksOf(effort, cases, engines, options.rounds);
   const tasks = all.filter(({ work }) => isSelected(work, only));
   if (tasks.length === 0) {
     throw new Error(`--only is ${only}, expected one of ${all.map(({ work }) => work).join(', ')}`);

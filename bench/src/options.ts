@@ -14,6 +14,8 @@ export interface BenchOptions {
   readonly python: string | undefined;
   /** Threads for engines that take a number; all that the machine has by default. */
   readonly threads: number | undefined;
+  /** Rounds of every work instead of as many as fit its time. */
+  readonly rounds: number | undefined;
   readonly help: boolean;
 }
 
@@ -28,6 +30,7 @@ export const HELP = `npm run bench -- [options]
   --out DIR         folder of bench.svg and bench.json; out/bench by default
   --python PATH     the Python to look for PyTorch in
   --threads N       threads for engines that take a number; by default all that there are
+  --rounds N        this many rounds of each work, instead of as many as fit some 20 seconds
   --help            this text
 `;
 
@@ -40,6 +43,7 @@ const DEFAULTS: BenchOptions = {
   out: 'out/bench',
   python: undefined,
   threads: undefined,
+  rounds: undefined,
   help: false,
 };
 
@@ -69,6 +73,13 @@ const FLAGS: Readonly<Record<string, Partial<BenchOptions>>> = {
   '--help': { help: true },
 };
 
+const count =
+  (change: (n: number) => Partial<BenchOptions>) =>
+  (text: string): Partial<BenchOptions> | string => {
+    const n = Number(text);
+    return Number.isInteger(n) && n > 0 ? change(n) : 'a positive integer';
+  };
+
 /** From a value to the change of the options, or to what was expected. */
 const VALUES: Readonly<Record<string, (value: string) => Partial<BenchOptions> | string>> = {
   '--only': (only) => ({ only }),
@@ -78,8 +89,6 @@ const VALUES: Readonly<Record<string, (value: string) => Partial<BenchOptions> |
   '--python': (python) => ({ python }),
   '--device': (device) =>
     device === 'gpu' || device === 'cpu' ? { gpu: device === 'gpu' } : 'cpu or gpu',
-  '--threads': (text) => {
-    const threads = Number(text);
-    return Number.isInteger(threads) && threads > 0 ? { threads } : 'a positive integer';
-  },
+  '--threads': count((threads) => ({ threads })),
+  '--rounds': count((rounds) => ({ rounds })),
 };

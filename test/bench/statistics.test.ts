@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import {
   exponentOf,
   median,
+  medianInterval,
   pairedRatio,
   quantile,
   repeatsFor,
@@ -24,7 +25,22 @@ test('quantiles of known numbers', () => {
 test('the ratio is taken within rounds: a slow spell that hits both leaves it as it was', () => {
   const subject = [1, 1, 10, 1, 1];
   const peer = [3, 3, 30, 3, 3];
-  expect(pairedRatio(subject, peer)).toEqual({ ratio: 3, low: 3, high: 3 });
+  expect(pairedRatio(subject, peer)).toEqual({
+    ratio: 3,
+    low: 3,
+    high: 3,
+    interval: null,
+  });
+});
+
+test("the median's interval has the ranks of the binomial tables", () => {
+  const upTo = (n: number) => Array.from({ length: n }, (_, i) => n - i);
+  expect(medianInterval(upTo(5))).toBeNull();
+  expect(medianInterval(upTo(6))).toEqual([1, 6]);
+  expect(medianInterval(upTo(25))).toEqual([8, 18]);
+  expect(medianInterval(upTo(100))).toEqual([40, 61]);
+  // Past where 2^-n is a number.
+  expect(medianInterval(upTo(4000))).toEqual([1938, 2063]);
 });
 
 test('above 1 means that the subject is faster, and the spread encloses the median', () => {

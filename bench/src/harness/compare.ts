@@ -7,7 +7,7 @@ import type { Case } from '../works/work.js';
 import { worstDifference } from './digest.js';
 import type { Job, Spec } from './job.js';
 import type { EngineProcess } from './process.js';
-import { median, pairedRatio, repeatsFor, roundsFor } from './statistics.js';
+import { median, pairedRatio, type Ratio, repeatsFor, roundsFor } from './statistics.js';
 
 /** A running engine that takes part. */
 export interface Contestant {
@@ -25,14 +25,9 @@ export interface OwnTime {
   readonly subjectMs: number;
 }
 
-/** A line of the result: how much longer the peer takes than the subject. */
-export interface Row extends OwnTime {
+/** A line of the result: how much longer the peer takes than the subject; above 1 the subject is faster. */
+export interface Row extends OwnTime, Ratio {
   readonly peer: string;
-  /** Median of peer's time over subject's, within rounds; above 1 the subject is faster. */
-  readonly ratio: number;
-  /** 10th and 90th percentile of these ratios. */
-  readonly low: number;
-  readonly high: number;
   /** Median milliseconds. */
   readonly peerMs: number;
   readonly rounds: number;
@@ -190,13 +185,18 @@ export async function race(
     if (warm !== undefined) runners = [...runners, { entrant, ...warm }];
   }
   const rounds = roundsOf(runners, timing);
+  let last: EngineProcess | undefined;
   for (let round = 0; round < rounds.all; round++) {
-    for (const runner of runners.filter((one) => round < rounds.of(one))) {
+    const turns = runners.filter((one) => round < rounds.of(one));
+    // Back and forth, so that nobody always runs behind the same neighbour.
+    for (const runner of round % 2 === 0 ? turns : turns.toReversed()) {
       const { entrant, repeats, sampleMs } = runner;
-      await sleep(PAUSE_MS);
+      const isFresh = entrant.process !== last;
+      last = entrant.process;
+      if (isFresh) await sleep(PAUSE_MS);
       const ms = await orDrop(entrant, async () => {
         // Threads that slept may first share a core: what counts is the speed of a loop that runs.
-        if (sampleMs < SETTLED_MS) await entrant.process.run(entrant.runner, repeats);
+        if (isFresh && sampleMs < SETTLED_MS) await entrant.process.run(entrant.runner, repeats);
         return entrant.process.run(entrant.runner, repeats);
       });
       if (ms === undefined) runners = runners.filter((other) => other !== runner);

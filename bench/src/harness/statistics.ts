@@ -11,19 +11,48 @@ export function quantile(xs: readonly number[], q: number): number {
 
 export const median = (xs: readonly number[]): number => quantile(xs, 0.5);
 
+/**
+ * An interval that holds the true median with at least 95 % whatever the distribution: between the
+ * k-th smallest and the k-th largest number, k from the binomial tail. Fewer than six numbers cannot
+ * bound it.
+ */
+export function medianInterval(
+  xs: readonly number[],
+): readonly [low: number, high: number] | null {
+  const sorted = [...xs].sort((a, b) => a - b);
+  const n = sorted.length;
+  // P(fewer than k of n numbers lie below the median), k growing, in logarithms against underflow.
+  let [k, tail, logTerm] = [0, 0, -n * Math.LN2];
+  while (tail + Math.exp(logTerm) <= 0.025 && k < n) {
+    tail += Math.exp(logTerm);
+    logTerm += Math.log((n - k) / (k + 1));
+    k++;
+  }
+  if (k === 0) return null;
+  return [sorted[k - 1] as number, sorted[n - k] as number];
+}
+
 export interface Ratio {
   readonly ratio: number;
+  /** 10th and 90th percentile of the rounds. */
   readonly low: number;
   readonly high: number;
+  /** 95 % interval of the median, `ratio`; null where there are too few rounds for one. */
+  readonly interval: readonly [low: number, high: number] | null;
 }
 
 /**
  * Peer's time over the subject's, round by round, so that what slows the machine for a while slows
- * both: the median of these ratios, their 10th and their 90th percentile.
+ * both: the median of these ratios, how they spread, and how well the median is known.
  */
 export function pairedRatio(subject: readonly number[], peer: readonly number[]): Ratio {
   const ratios = subject.slice(0, peer.length).map((own, round) => (peer[round] as number) / own);
-  return { ratio: median(ratios), low: quantile(ratios, 0.1), high: quantile(ratios, 0.9) };
+  return {
+    ratio: median(ratios),
+    low: quantile(ratios, 0.1),
+    high: quantile(ratios, 0.9),
+    interval: medianInterval(ratios),
+  };
 }
 
 /** Times to run a job within one sample so that the clock's grain does not show. */

@@ -1,7 +1,7 @@
 /** Everything that a run of the benchmark found, and its text. */
 import type { Missing, OwnTime, Row } from '../harness/compare.js';
 import type { EngineInfo } from '../harness/job.js';
-import { milliseconds, percent, short } from './numbers.js';
+import { fine, milliseconds, percent, short } from './numbers.js';
 import { table } from './table.js';
 
 /** A measured limit of the machine. */
@@ -76,15 +76,16 @@ function speedLines({ times, rows, works, peaks }: Results): readonly (readonly 
     return [milliseconds(ms), short(gflops), share];
   };
   return times.flatMap(({ work, subject, subjectMs }) => [
-    [work, subject, ...speed(work, subjectMs), '', ''],
+    [work, subject, ...speed(work, subjectMs), '', '', ''],
     ...rows
       .filter((row) => row.work === work)
-      .map(({ peer, peerMs, ratio, low, high }) => [
+      .map(({ peer, peerMs, ratio, low, high, interval }) => [
         '',
         peer,
         ...speed(work, peerMs),
         `${short(ratio)}×`,
         `${short(low)}–${short(high)}`,
+        interval === null ? '' : interval.map(fine).join('–'),
       ]),
   ]);
 }
@@ -111,7 +112,7 @@ export function resultsText(results: Results): string {
       ? []
       : [
           table(
-            ['work', 'engine', 'time', 'GFLOP/s', 'of limit', 'over flatlora', '10–90 %'],
+            ['work', 'engine', 'time', 'GFLOP/s', 'of limit', 'over flatlora', '10–90 %', '95 % of it'],
             speedLines(results),
             2,
           ),
