@@ -101,7 +101,9 @@ function tasksOf(
   rounds: number | undefined,
 ): readonly Task[] {
   const counted = (timing: Timing): Timing =>
-    rounds === undefined ? timing : { ...timing, leastRounds: rounds, mostRounds: rounds };
+    rounds === undefined
+      ? timing
+      : { ...timing, budgetMs: Infinity, leastRounds: rounds, mostRounds: rounds };
   const timing = counted(effort.quick ? QUICK : TIMING);
   return [
     ...cases.map((one) => ({

@@ -77,12 +77,15 @@ export interface Experiment<Premises> {
   readonly departures: readonly string[];
   /** Folders of the data directory that the full form needs, such as `glue/SST-2`. */
   readonly data: readonly string[];
-  /** Whether it measures time, so that its cells run one after the other when all else is done. */
-  readonly alone?: boolean;
+  /** Which cells measure time: they run one after the other when all else is done. None by default. */
+  readonly alone?: (cell: Cell) => boolean;
   readonly cells: (surroundings: Surroundings) => readonly Cell[];
   /** Once in each process that runs cells. */
   readonly prepare: (surroundings: Surroundings) => Promise<Premises>;
-  /** Goes on where an interrupted call with the same folder stopped; `undefined` when interrupted. */
+  /**
+   * Goes on where an interrupted call with the same folder stopped; `undefined` when interrupted.
+   * Experiments with one and the same function share the results of equal cells.
+   */
   readonly run: (
     cell: Cell,
     premises: Premises,

@@ -31,7 +31,8 @@ async function runAll(
   const left = tasks.filter((_, i) => done[i] !== true);
   if (left.length < tasks.length) say(`${tasks.length - left.length} of them are done already`);
   const { signal, dispose } = abortOnInterrupt();
-  const isAlone = (task: Task) => experimentNamed(task.experiment).alone === true;
+  const isAlone = ({ experiment, cell }: Task) =>
+    experimentNamed(experiment).alone?.(cell) === true;
   const together = left.filter((task) => !isAlone(task));
   const alone = left.filter(isAlone);
   const bar = overallProgress();

@@ -38,14 +38,26 @@ export function worker({ experiments, surroundings, out, openBackend }: Workplac
   let at: { readonly experiment: AnyExperiment; readonly premises: unknown } | undefined;
   let backend: Backend | undefined;
 
-  const premisesOf = async (name: string) => {
-    if (at?.experiment.name === name) return at;
+  const experimentOf = (name: string): AnyExperiment => {
     const experiment = experiments.find((e) => e.name === name);
     if (experiment === undefined) {
       throw new FlatloraError('argument', `worker: no experiment is called "${name}"`);
     }
+    return experiment;
+  };
+  const premisesOf = async (name: string) => {
+    if (at?.experiment.name === name) return at;
+    const experiment = experimentOf(name);
     at = { experiment, premises: await experiment.prepare(surroundings) };
     return at;
+  };
+  /** The result of the same run where another experiment has it. */
+  const resultOfTwin = async (task: Task, { run }: AnyExperiment) => {
+    for (const twin of experiments.filter((other) => other.run === run)) {
+      const found = await loadResult(out, { ...task, experiment: twin.name });
+      if (found !== undefined) return found.measures;
+    }
+    return undefined;
   };
   const backendNow = async (): Promise<Backend> => {
     if (backend !== undefined && backend.memory().peakBytes > MOST_BYTES) {
@@ -59,6 +71,11 @@ export function worker({ experiments, surroundings, out, openBackend }: Workplac
   return {
     work: async (task, signal, progress) => {
       if ((await loadResult(out, task)) !== undefined) return 'done';
+      const known = await resultOfTwin(task, experimentOf(task.experiment));
+      if (known !== undefined) {
+        await saveResult(out, task, known);
+        return 'done';
+      }
       const { experiment, premises } = await premisesOf(task.experiment);
       const context: RunContext = {
         ...surroundings,

@@ -14,6 +14,7 @@ import {
   normal,
   reduceMax,
   reduceSum,
+  reshape,
   simplify,
   softmax,
   square,
@@ -24,7 +25,7 @@ import {
   transpose,
   type Value,
 } from '../../src/autodiff/index.js';
-import { parts } from '../../src/kernels/plan/expression.js';
+import { parts, positionsOf } from '../../src/kernels/plan/expression.js';
 import { planTape, printPlan } from '../../src/kernels/plan/plan.js';
 import {
   type Atom,
@@ -38,15 +39,17 @@ import {
   plus,
   positionKey,
   quotient,
+  regroup,
   remainder,
   times,
   unflatten,
   wantedCut,
 } from '../../src/kernels/plan/position.js';
 import { prepare } from '../../src/kernels/plan/prepare.js';
-import { layerNorm, linear } from '../../src/models/index.js';
+import { layerNorm, linear, rotary } from '../../src/models/index.js';
 import { generator, uniformArray } from '../support/draw.js';
 import { runs } from '../tooling/property.js';
+import { loop, visited } from './plan/enumerate.js';
 import { expected, requireEqual } from './support.js';
 
 const loops: readonly LoopVariable[] = [6, 4, 5, 12].map((size, i) => ({
@@ -139,6 +142,39 @@ describe('positions', () => {
     expect(back.map(positionKey)).toEqual(loops.slice(0, 3).map((l) => positionKey(ofAtom(l))));
     const merged = unflatten([24, 5], flat);
     expect(merged.some(hasDivision)).toBe(false);
+  });
+
+  test('a reshape by groups of axes moves elements as one of all axes does', () => {
+    /** Two shapes of as many elements: the same factors, neighbours joined here and there. */
+    const shapes = fc
+      .array(fc.record({ size: fc.integer({ min: 1, max: 3 }), joins: fc.nat(3) }), {
+        maxLength: 5,
+      })
+      .map((factors) =>
+        [1, 2].map((bit) => {
+          const shape: number[] = [];
+          for (const { size, joins } of factors) {
+            if (joins & bit && shape.length > 0) shape.push((shape.pop() as number) * size);
+            else shape.push(size);
+          }
+          return shape;
+        }),
+      );
+    fc.assert(
+      fc.property(shapes, ([from = [], to = []]) => {
+        const nest = from.map((size, i) => loop(`i${i}`, size));
+        const at = nest.map(ofAtom);
+        const whole = unflatten(to, flatten(from, at));
+        expect(visited(nest, regroup(from, to, at))).toEqual(visited(nest, whole));
+      }),
+      { numRuns: runs(500) },
+    );
+  });
+
+  test('coordinates that a guard keeps in range ask no division of other axes', () => {
+    const heads = (x: Value) => rotary(reshape(x, [2, 5, 3, 8]));
+    const { kernels } = planOf(heads, array(2, 5, 24));
+    expect(kernels.flatMap(({ body }) => positionsOf(body)).some(hasDivision)).toBe(false);
   });
 
   test('coefficients are whole numbers, whatever the sizes', () => {

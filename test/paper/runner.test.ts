@@ -153,6 +153,22 @@ test('what is done is not done again, and a result drops the checkpoints of its 
   expect(await readdir(path.dirname(own))).toEqual([]);
 });
 
+test('experiments with one run share the results of equal cells, others do not', async () => {
+  const calls = { count: 0 };
+  const one = arithmetic('one', calls);
+  const same: Experiment<number> = { ...arithmetic('two'), run: one.run };
+  const tasks = tasksOf([one, same], SURROUNDINGS);
+  await work(tasks, folder, [one, same]);
+  expect(calls.count).toBe(6);
+  for (const task of tasks) {
+    const twin = { ...task, experiment: task.experiment === 'one' ? 'two' : 'one' };
+    expect(await loadResult(folder, task)).toEqual(await loadResult(folder, twin));
+  }
+  const other = arithmetic('three', calls);
+  await work(tasksOf([other], SURROUNDINGS), folder, [one, same, other]);
+  expect(calls.count).toBe(12);
+});
+
 test('an interrupted cell leaves no result', async () => {
   const stopping: Experiment<number> = { ...arithmetic('one'), run: async () => undefined };
   const tasks = tasksOf([stopping], SURROUNDINGS);

@@ -16,9 +16,7 @@ export const median = (xs: readonly number[]): number => quantile(xs, 0.5);
  * k-th smallest and the k-th largest number, k from the binomial tail. Fewer than six numbers cannot
  * bound it.
  */
-export function medianInterval(
-  xs: readonly number[],
-): readonly [low: number, high: number] | null {
+export function medianInterval(xs: readonly number[]): readonly [low: number, high: number] | null {
   const sorted = [...xs].sort((a, b) => a - b);
   const n = sorted.length;
   // P(fewer than k of n numbers lie below the median), k growing, in logarithms against underflow.

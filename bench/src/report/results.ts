@@ -112,7 +112,16 @@ export function resultsText(results: Results): string {
       ? []
       : [
           table(
-            ['work', 'engine', 'time', 'GFLOP/s', 'of limit', 'over flatlora', '10–90 %', '95 % of it'],
+            [
+              'work',
+              'engine',
+              'time',
+              'GFLOP/s',
+              'of limit',
+              'over flatlora',
+              '10–90 %',
+              '95 % of it',
+            ],
             speedLines(results),
             2,
           ),

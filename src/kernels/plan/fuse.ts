@@ -8,7 +8,8 @@
  * - moving elements about (broadcast, reshape, transpose, slice) is always free: never stored;
  * - arithmetic is stored when several kernels would repeat it, unless it is trivial;
  * - sums, maxima and products are stored, but arithmetic that alone uses one and has its shape is
- *   done in the same kernel (an epilogue);
+ *   done in the same kernel (an epilogue), but for sums into rows, which backends may do in the order
+ *   of their indices instead of row by row;
  * - operands of products are stored, since a product reads each element many times; backends that
  *   copy operands tile by tile compute cheap ones on the way instead, and random noise always, so that
  *   neither noise nor a perturbed weight is ever in memory.
@@ -134,7 +135,7 @@ export function storedVariables(
         !final.some((f) => f.repeated) &&
         !movedToOutput(id) &&
         only.use.equation.primitive.scalar !== undefined;
-      return !inPlace;
+      return primitive.name === 'scatterAdd' || !inPlace;
     }
     const isUnpacked = unpacks(equation) && !holdsLoop(equation) && !movedToOutput(id);
     if (operandCost !== undefined && isUnpacked) return false;

@@ -29,8 +29,8 @@ import {
   plus,
   positionKey,
   quotient,
+  regroup,
   times,
-  unflatten,
   wantedCut,
 } from './position.js';
 
@@ -155,7 +155,7 @@ export function elementOf(
           params.axes.map((a: number) => at(coordinates, a)),
         );
       case 'reshape':
-        return element(x, unflatten(x.shape, flatten(output.shape, coordinates)));
+        return element(x, regroup(output.shape, x.shape, coordinates));
       case 'transpose':
         return element(
           x,

@@ -156,6 +156,33 @@ export function unflatten(shape: readonly number[], position: Position): readonl
   return coordinates;
 }
 
+/** The least number of leading axes, one at least of each, that hold equally many elements. */
+function leadingGroup(a: readonly number[], b: readonly number[]): readonly [number, number] {
+  let [i, j] = [1, 1];
+  let [left, right] = [a[0] ?? 1, b[0] ?? 1];
+  while (left !== right && (i < a.length || j < b.length)) {
+    if (j >= b.length || (left < right && i < a.length)) left *= a[i++] as number;
+    else right *= b[j++] as number;
+  }
+  return [i, j];
+}
+
+/**
+ * The coordinates in the shape `to` of what has these coordinates in the shape `from`, as a reshape
+ * moves it. Axes are regrouped as few at a time as possible: a coordinate that only a guard keeps in
+ * range (that of a concatenation's other part, say) then asks no division of its neighbours.
+ */
+export function regroup(
+  from: readonly number[],
+  to: readonly number[],
+  coordinates: readonly Position[],
+): readonly Position[] {
+  if (from.length === 0 || to.length === 0) return unflatten(to, flatten(from, coordinates));
+  const [i, j] = leadingGroup(from, to);
+  const group = unflatten(to.slice(0, j), flatten(from.slice(0, i), coordinates.slice(0, i)));
+  return [...group, ...regroup(from.slice(i), to.slice(j), coordinates.slice(i))];
+}
+
 /**
  * How a loop should be cut in two so that a position needs no division by its variable alone: the
  * name of the variable and the size of the inner part, which divides the loop's.

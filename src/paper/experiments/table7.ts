@@ -149,7 +149,7 @@ export const table7: Experiment<undefined> = {
     'On paper: the plan of a step of Llama-2-7B (bfloat16 base, rank 8 on all linear layers, two sequences of 1,024 tokens, no recomputation of activations), traced at its sizes and not run; continued from one and two blocks to 32. Moments of the optimiser are not in it, nor the integer work of random numbers.',
   ],
   data: [],
-  alone: true,
+  alone: () => true,
   cells: ({ quick }) => [
     ...(quick ? ['lora', 'flat-lora'] : [...methodNames, ...FLAT_VERSIONS]).filter(hasMethod).map(
       (method): Cell => ({

@@ -48,8 +48,27 @@ export const textCell = (
   ...changes,
 });
 
+/** The same run, to be timed: its first steps, with the machine to itself. */
+export const timed = (cell: Cell): Cell => ({
+  ...cell,
+  steps: Math.min(30, cell.steps as number),
+  timed: 1,
+});
+
+export const isTimed = (cell: Cell): boolean => cell.timed !== undefined;
+
 /** Settings of a cell that are no settings of its method. */
-const OF_THE_RUN = ['task', 'method', 'seed', 'steps', 'examples', 'batchSize', 'trial', 'way'];
+const OF_THE_RUN = [
+  'task',
+  'method',
+  'seed',
+  'steps',
+  'examples',
+  'batchSize',
+  'trial',
+  'way',
+  'timed',
+];
 
 export const methodSettings = (cell: Cell): MethodSettings =>
   methodSettingsOf(cell, TARGET_MODULES, OF_THE_RUN);

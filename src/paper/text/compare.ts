@@ -9,10 +9,9 @@ import {
   type Line,
   measuresTable,
   resultsTable,
-  type Shown,
   type Where,
 } from '../tables.js';
-import { settingsOf, textCell } from './cells.js';
+import { isTimed, settingsOf, textCell, timed } from './cells.js';
 import type { TaskName } from './data.js';
 import { prepareText, runCell, type TextPremises } from './run.js';
 import { ACCURACY, COLA_LINES, foldersOf, SAME_SET_UP, settingsRows, taskLines } from './texts.js';
@@ -39,11 +38,8 @@ export interface ComparisonOfWays {
     readonly head: readonly string[];
     readonly rows: readonly (readonly string[])[];
   };
-  /** Further columns of the table of losses. */
-  readonly measures?: readonly (Shown & { readonly label: string })[];
-  /** Another run than the usual one. */
-  readonly run?: Experiment<TextPremises>['run'];
-  readonly alone?: boolean;
+  /** Whether a step of each way is timed, too. */
+  readonly timed?: boolean;
 }
 
 /** The ways whose methods are there. */
@@ -52,17 +48,24 @@ const available = (ways: readonly Way[]): readonly Way[] =>
 
 const whereOf = ({ method, way }: Way): Where => (way === undefined ? { method } : { method, way });
 
-const LOSSES: NonNullable<ComparisonOfWays['measures']> = [
+const LOSSES = [
   { label: 'Training loss', measure: 'trainLoss', format: 'significant' },
   { label: 'Test loss', measure: 'testLoss', format: 'significant' },
   { label: 'Gap', measure: 'gap', format: 'significant' },
-];
+] as const;
+
+const COSTS = [
+  { label: 'Step (ms)', measure: 'secondsPerStep', format: 'milliseconds' },
+  { label: 'Memory between steps (bytes)', measure: 'liveBytes', format: 'count' },
+] as const;
 
 /** Ways down: accuracy on each task, losses over all tasks. */
 function sections(
-  results: readonly CellResult[],
-  { ways, pairs, paper, measures = [] }: ComparisonOfWays,
+  all: readonly CellResult[],
+  { ways, pairs, paper, timed: hasTimes = false }: ComparisonOfWays,
 ): readonly Section[] {
+  const results = all.filter(({ cell }) => !isTimed(cell));
+  const times = all.filter(({ cell }) => isTimed(cell));
   const there = available(ways);
   const rows: readonly Line[] = there.map((way) => ({ label: way.label, where: whereOf(way) }));
   const named = new Map(rows.map((row) => [row.label, row.where]));
@@ -93,7 +96,10 @@ function sections(
           comparisons,
           ACCURACY,
         ),
-        measuresTable('Mean ± sd over seeds and tasks', results, rows, [...LOSSES, ...measures]),
+        measuresTable('Mean ± sd over seeds and tasks', results, rows, LOSSES),
+        ...(hasTimes
+          ? [measuresTable('Time and memory, mean ± sd over tasks', times, rows, COSTS)]
+          : []),
         {
           caption: 'Settings of each method',
           head: ['', 'Settings'],
@@ -116,20 +122,21 @@ export function compareWays(of: ComparisonOfWays): Experiment<TextPremises> {
     counterpart: of.counterpart,
     departures: [...(of.departures ?? []), SAME_SET_UP],
     data: foldersOf(of.tasks),
-    ...(of.alone && { alone: true }),
+    alone: isTimed,
     cells: (surroundings: Surroundings): readonly Cell[] =>
       someTasks(of.tasks, surroundings).flatMap((task) =>
-        available(of.ways).flatMap(({ method, way, changes }) =>
-          seedsOf(surroundings).map((seed) =>
+        available(of.ways).flatMap(({ method, way, changes }) => {
+          const cells = seedsOf(surroundings).map((seed) =>
             textCell(surroundings, task, method, seed, {
               ...changes,
               ...(way !== undefined && { way }),
             }),
-          ),
-        ),
+          );
+          return of.timed ? [...cells, ...cells.slice(0, 1).map(timed)] : cells;
+        }),
       ),
     prepare: prepareText,
-    run: of.run ?? runCell,
+    run: runCell,
     report: (results) => sections(results, of),
   };
 }

@@ -5,7 +5,7 @@ import type { AdapterMethod } from '../../flatlora/index.js';
 import { evaluator, shuffledBatches, takeRows } from '../../training/index.js';
 import type { Cell, Measures, RunContext, Surroundings } from '../experiment.js';
 import { type FineTuned, fineTune } from '../fineTune.js';
-import { methodSettings } from './cells.js';
+import { isTimed, methodSettings } from './cells.js';
 import { loadTask, type TaskData, type TaskName, trainingExamples } from './data.js';
 import {
   type Batch,
@@ -150,7 +150,6 @@ export async function measureCell(
     testLoss: test.loss,
     trainLoss: train.loss,
     gap: test.loss - train.loss,
-    liveBytes: tuned.liveBytes,
     ...(validation && { validation: validation.accuracy, validationLoss: validation.loss }),
     ...(other && {
       otherAccuracy: other.accuracy,
@@ -160,12 +159,16 @@ export async function measureCell(
   };
 }
 
-/** Trains and measures. */
+/** Trains and measures: time and memory where the cell is about these, else losses and scores. */
 export async function runCell(
   cell: Cell,
   premises: TextPremises,
   context: RunContext,
 ): Promise<Measures | undefined> {
   const run = await trainCell(cell, premises, context);
-  return run && measureCell(run, context, cell.trial !== undefined);
+  if (run === undefined) return undefined;
+  const { secondsPerStep, liveBytes } = run.tuned;
+  return isTimed(cell)
+    ? { secondsPerStep, liveBytes }
+    : measureCell(run, context, cell.trial !== undefined);
 }

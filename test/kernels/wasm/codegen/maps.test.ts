@@ -40,7 +40,7 @@ import {
 } from '../../../support/draw.js';
 import { toNumbers } from '../../../support/numeric.js';
 import { runs } from '../../../tooling/property.js';
-import { openSetting } from './setting.js';
+import { kernelsOf, openSetting } from './setting.js';
 
 const setting = openSetting();
 const array = (seed: number, ...shape: number[]): HostArray =>
@@ -160,6 +160,15 @@ describe('look-ups', () => {
     const inputs = [index, uniformArray(random, [...lead, width], -1, 1)];
     const f = (i: Value, x: Value) => [scatterAdd(i, x, rows), scatterAdd(i, mul(x, 2), rows)];
     await setting.check(f, inputs, 'scatter');
+  });
+
+  test('sums into rows stay a kernel of their own where more is added to them', async () => {
+    const random = generator(1);
+    const index = integerArray(random, [60], 0, 40);
+    const inputs = [index, ...[60, 40].map((n) => uniformArray(random, [n, 9], -1, 1))];
+    const f = (i: Value, x: Value, y: Value) => add(scatterAdd(i, x, 40), y);
+    expect(kernelsOf(f as never, inputs).map(({ body }) => body.kind)).toEqual(['fold', 'apply']);
+    await setting.check(f as never, inputs, 'scatter and more');
   });
 });
 
