@@ -10,7 +10,7 @@ import {
   rowsOf,
   type Timing,
 } from './harness/compare.js';
-import { measureFlatCost } from './harness/flatCost.js';
+import { type FlatTiming, measureFlatCost } from './harness/flatCost.js';
 import { flopsOf } from './harness/flops.js';
 import { measureGrowth } from './harness/growth.js';
 import { missingEverywhere, openSession, type Session } from './harness/session.js';
@@ -34,10 +34,17 @@ const TIMING: Timing = {
   mostRounds: 25,
 };
 
-/** Differences of a hundredth need more rounds. */
-const FINE: Timing = { ...TIMING, budgetMs: 40_000, leastRounds: 15, mostRounds: 101 };
+/** Differences of a hundredth need more rounds, and more than one process. */
+const FINE: FlatTiming = { ...TIMING, launches: 9, budgetMs: 10_000, leastRounds: 9 };
 
-const QUICK: Timing = { sampleMs: 5, warmUpMs: 20, budgetMs: 1000, leastRounds: 3, mostRounds: 5 };
+const QUICK: FlatTiming = {
+  launches: 2,
+  sampleMs: 5,
+  warmUpMs: 20,
+  budgetMs: 1000,
+  leastRounds: 3,
+  mostRounds: 5,
+};
 
 /** What one task finds. */
 interface Found {
@@ -100,7 +107,7 @@ function tasksOf(
   { subject }: Catalogue,
   rounds: number | undefined,
 ): readonly Task[] {
-  const counted = (timing: Timing): Timing =>
+  const counted = <T extends Timing>(timing: T): T =>
     rounds === undefined
       ? timing
       : { ...timing, budgetMs: Infinity, leastRounds: rounds, mostRounds: rounds };
@@ -114,8 +121,13 @@ function tasksOf(
     ...flatPairs(effort).map(({ work, pair }) => ({
       work,
       peers: false,
-      run: ({ subject: own }: Session) =>
-        measureFlatCost(work, pair, own, counted(effort.quick ? QUICK : FINE)),
+      run: ({ subject: { name } }: Session) =>
+        measureFlatCost(
+          work,
+          pair,
+          { name, launch: subject.launch },
+          counted(effort.quick ? QUICK : FINE),
+        ),
     })),
     ...(effort.gpu ? [] : growthSeries(effort)).map((series) => ({
       work: series.work,

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import {
   exponentOf,
+  launchedRatio,
   median,
   medianInterval,
   pairedRatio,
@@ -41,6 +42,20 @@ test("the median's interval has the ranks of the binomial tables", () => {
   expect(medianInterval(upTo(100))).toEqual([40, 61]);
   // Past where 2^-n is a number.
   expect(medianInterval(upTo(4000))).toEqual([1938, 2063]);
+});
+
+test('over several processes each has one voice', () => {
+  const process = (ratio: number, rounds: number) => ({
+    subject: Array.from({ length: rounds }, () => 2),
+    peer: Array.from({ length: rounds }, () => 2 * ratio),
+  });
+  const { ratio, low, high, interval } = launchedRatio([
+    process(1.5, 100),
+    ...[1, 2, 3, 4, 5, 6, 7, 8].map((i) => process(1 + i / 100, 3)),
+  ]);
+  expect(ratio).toBeCloseTo(1.05);
+  expect(interval?.map((x) => x.toFixed(2))).toEqual(['1.02', '1.08']);
+  expect([low, high]).toEqual([1.05, 1.5]);
 });
 
 test('above 1 means that the subject is faster, and the spread encloses the median', () => {

@@ -53,6 +53,25 @@ export function pairedRatio(subject: readonly number[], peer: readonly number[])
   };
 }
 
+/** Times of a process's rounds, in which both ran in turn. */
+export interface PairedTimes {
+  readonly subject: readonly number[];
+  readonly peer: readonly number[];
+}
+
+/**
+ * The ratio over several processes: the median of what each has found, with the interval of these.
+ * The spread is that of all rounds.
+ */
+export function launchedRatio(launches: readonly PairedTimes[]): Ratio {
+  const each = launches.map(({ subject, peer }) => pairedRatio(subject, peer).ratio);
+  const all = pairedRatio(
+    launches.flatMap(({ subject }) => subject),
+    launches.flatMap(({ peer }) => peer),
+  );
+  return { ...all, ratio: median(each), interval: medianInterval(each) };
+}
+
 /** Times to run a job within one sample so that the clock's grain does not show. */
 export const repeatsFor = (estimateMs: number, sampleMs: number): number =>
   Math.max(1, Math.min(1000, Math.ceil(sampleMs / Math.max(estimateMs, 1e-3))));
