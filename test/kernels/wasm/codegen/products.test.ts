@@ -196,7 +196,8 @@ test('random axes in random orders, operands and results that are more than load
         );
       },
     ),
-    { numRuns: runs(50) },
+    // Fewer would not meet all that is looked for below.
+    { numRuns: Math.max(50, runs(50)) },
   );
   // All splits, with one loop and with several each way.
   const kinds = [...seen.keys()];
