@@ -52,9 +52,11 @@ export function worker({ experiments, surroundings, out, openBackend }: Workplac
     return at;
   };
   /** The result of the same run where another experiment has it. */
-  const resultOfTwin = async (task: Task, { run }: AnyExperiment) => {
-    for (const twin of experiments.filter((other) => other.run === run)) {
-      const found = await loadResult(out, { ...task, experiment: twin.name });
+  const resultOfTwin = async (task: Task) => {
+    const own = experimentOf(task.experiment);
+    for (const { name, run } of experiments) {
+      if (name === own.name || run !== own.run) continue;
+      const found = await loadResult(out, { ...task, experiment: name });
       if (found !== undefined) return found.measures;
     }
     return undefined;
@@ -71,7 +73,7 @@ export function worker({ experiments, surroundings, out, openBackend }: Workplac
   return {
     work: async (task, signal, progress) => {
       if ((await loadResult(out, task)) !== undefined) return 'done';
-      const known = await resultOfTwin(task, experimentOf(task.experiment));
+      const known = await resultOfTwin(task);
       if (known !== undefined) {
         await saveResult(out, task, known);
         return 'done';
