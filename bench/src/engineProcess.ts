@@ -67,6 +67,8 @@ async function answer(request: Request): Promise<unknown> {
     }
     case 'facts':
       return runnerOf(request.runner).facts?.();
+    case 'kernels':
+      return runnerOf(request.runner).kernels?.();
     case 'dispose':
       await runners.get(request.runner)?.dispose();
       runners.delete(request.runner);

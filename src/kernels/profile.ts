@@ -6,6 +6,8 @@ export interface KernelTime extends Cost {
   readonly kernel: string;
   /** Milliseconds: the median of the repeats. */
   readonly ms: number;
+  /** Milliseconds of the fastest repeat: what it takes where nothing else disturbs it. */
+  readonly leastMs: number;
   readonly gigaflopsPerSecond: number;
   readonly gigabytesPerSecond: number;
 }
@@ -28,12 +30,14 @@ export const kernelTimes = (
   times: readonly (readonly number[])[],
 ): readonly KernelTime[] =>
   names.map((kernel, i) => {
-    const ms = median(times.map((repeat) => repeat[i] as number));
+    const each = times.map((repeat) => repeat[i] as number);
+    const ms = median(each);
     const { flops, bytes } = costs[i] ?? { flops: 0, bytes: 0 };
     const rate = (amount: number) => (ms > 0 ? amount / ms / 1e6 : 0);
     return {
       kernel,
       ms,
+      leastMs: Math.min(...each),
       flops,
       bytes,
       gigaflopsPerSecond: rate(flops),
@@ -58,6 +62,7 @@ export function printProfile(rows: readonly KernelTime[], most = 30): string {
   const whole: KernelTime = {
     kernel: `all ${rows.length} kernels`,
     ms: total,
+    leastMs: sum((r) => r.leastMs),
     flops,
     bytes,
     gigaflopsPerSecond: total > 0 ? flops / total / 1e6 : 0,

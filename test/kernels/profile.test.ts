@@ -27,6 +27,7 @@ test('the median of the repeats counts, and gives the rates', () => {
     {
       kernel: 'b1',
       ms: 3,
+      leastMs: 2,
       flops: 2e6,
       bytes: 4e6,
       gigaflopsPerSecond: 2 / 3,
@@ -35,6 +36,7 @@ test('the median of the repeats counts, and gives the rates', () => {
     {
       kernel: 'b2',
       ms: 0.5,
+      leastMs: 0.25,
       flops: 0,
       bytes: 1e6,
       gigaflopsPerSecond: 0,

@@ -112,6 +112,8 @@ export interface Runner {
   /** Runs the job once more and returns when it is done. */
   readonly run: () => Promise<void>;
   readonly facts?: () => Promise<StepFacts>;
+  /** Milliseconds of each of the job's kernels in the fastest of a few runs; only flatlora is asked. */
+  readonly kernels?: () => Promise<readonly number[]>;
   readonly dispose: () => Promise<void> | void;
 }
 

@@ -16,6 +16,7 @@ export type Request =
   | { readonly command: 'prepare'; readonly runner: string; readonly job: Job }
   | { readonly command: 'run'; readonly runner: string; readonly repeats: number }
   | { readonly command: 'facts'; readonly runner: string }
+  | { readonly command: 'kernels'; readonly runner: string }
   | { readonly command: 'dispose'; readonly runner: string };
 
 export interface Reply {
@@ -31,6 +32,8 @@ export interface EngineProcess {
   /** Runs a prepared job and tells milliseconds per run. */
   readonly run: (runner: string, repeats: number) => Promise<number>;
   readonly facts: (runner: string) => Promise<StepFacts>;
+  /** See `Runner`. */
+  readonly kernels: (runner: string) => Promise<readonly number[]>;
   readonly dispose: (runner: string) => Promise<void>;
   readonly end: () => void;
   /** Whether the process is gone, for whatever reason. */
@@ -97,6 +100,7 @@ export function startEngine({ command, args, timeoutMs }: Launch): EngineProcess
     prepare: async (runner, job) => (await ask({ command: 'prepare', runner, job })) as Digests,
     run: async (runner, repeats) => (await ask({ command: 'run', runner, repeats })) as number,
     facts: async (runner) => (await ask({ command: 'facts', runner })) as StepFacts,
+    kernels: async (runner) => (await ask({ command: 'kernels', runner })) as readonly number[],
     dispose: async (runner) => {
       await ask({ command: 'dispose', runner });
     },
@@ -120,6 +124,7 @@ export function lastingEngine(launch: Launch): EngineProcess {
     },
     run: (runner, repeats) => process.run(runner, repeats),
     facts: (runner) => process.facts(runner),
+    kernels: (runner) => process.kernels(runner),
     dispose: (runner) => process.dispose(runner),
     end: () => process.end(),
     hasEnded: () => process.hasEnded(),

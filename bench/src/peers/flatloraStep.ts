@@ -137,6 +137,10 @@ export async function prepareStep(job: Job<StepSpec>, backend: Backend): Promise
         lowerBoundBytes: planLowerBound(text) ?? null,
       };
     },
+    kernels: async () => {
+      const rows = await program.profile(state, batch, runKey);
+      return rows.map(({ leastMs }) => leastMs);
+    },
     dispose: async () => {
       release(backend, [state, batch, runKey]);
       await program.dispose();
