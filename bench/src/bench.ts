@@ -38,15 +38,16 @@ const TIMING: Timing = {
 const FINE: FlatTiming = {
   ...TIMING,
   launches: 9,
-  kernelRounds: 3,
+  turnRounds: 8,
   // Neither of the two is ever too slow to take part in all rounds.
   budgetMs: Infinity,
-  mostRounds: 9,
+  leastRounds: 5,
+  mostRounds: 5,
 };
 
 const QUICK: FlatTiming = {
   launches: 2,
-  kernelRounds: 1,
+  turnRounds: 3,
   sampleMs: 5,
   warmUpMs: 20,
   budgetMs: 1000,

@@ -50,7 +50,7 @@ function runnerOf(key: string): Runner {
 }
 
 async function answer(request: Request): Promise<unknown> {
-  const { info, prepare } = await engine;
+  const { info, prepare, inTurns } = await engine;
   switch (request.command) {
     case 'hello':
       return info;
@@ -67,8 +67,8 @@ async function answer(request: Request): Promise<unknown> {
     }
     case 'facts':
       return runnerOf(request.runner).facts?.();
-    case 'kernels':
-      return runnerOf(request.runner).kernels?.();
+    case 'inTurns':
+      return inTurns?.(request.pair, request.rounds);
     case 'dispose':
       await runners.get(request.runner)?.dispose();
       runners.delete(request.runner);

@@ -42,6 +42,16 @@ export interface Executable {
     inputs: readonly DeviceArray[],
     repeats?: number,
   ) => Promise<readonly KernelTime[]>;
+  /**
+   * Runs the program once in `parts` of about as many kernels each, every one within `turn`, and tells
+   * their milliseconds, on backends that can. Programs that take turns part by part suffer alike from
+   * whatever else the machine does; whole runs of a second do not. Inputs and outputs as in `profile`.
+   */
+  readonly runInParts?: (
+    inputs: readonly DeviceArray[],
+    parts: number,
+    turn: <A>(part: () => Promise<A>) => Promise<A>,
+  ) => Promise<readonly number[]>;
   /** The program as the backend runs it, for people. */
   readonly describe: () => string;
   /** Frees what the program holds (kernels, constants). */

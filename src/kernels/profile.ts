@@ -6,8 +6,6 @@ export interface KernelTime extends Cost {
   readonly kernel: string;
   /** Milliseconds: the median of the repeats. */
   readonly ms: number;
-  /** Milliseconds of the fastest repeat: what it takes where nothing else disturbs it. */
-  readonly leastMs: number;
   readonly gigaflopsPerSecond: number;
   readonly gigabytesPerSecond: number;
 }
@@ -30,14 +28,12 @@ export const kernelTimes = (
   times: readonly (readonly number[])[],
 ): readonly KernelTime[] =>
   names.map((kernel, i) => {
-    const each = times.map((repeat) => repeat[i] as number);
-    const ms = median(each);
+    const ms = median(times.map((repeat) => repeat[i] as number));
     const { flops, bytes } = costs[i] ?? { flops: 0, bytes: 0 };
     const rate = (amount: number) => (ms > 0 ? amount / ms / 1e6 : 0);
     return {
       kernel,
       ms,
-      leastMs: Math.min(...each),
       flops,
       bytes,
       gigaflopsPerSecond: rate(flops),
@@ -62,7 +58,6 @@ export function printProfile(rows: readonly KernelTime[], most = 30): string {
   const whole: KernelTime = {
     kernel: `all ${rows.length} kernels`,
     ms: total,
-    leastMs: sum((r) => r.leastMs),
     flops,
     bytes,
     gigaflopsPerSecond: total > 0 ? flops / total / 1e6 : 0,

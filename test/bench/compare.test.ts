@@ -33,6 +33,7 @@ function fake(
       return ms;
     },
     facts: async () => undefined as never,
+    inTurns: async () => undefined as never,
     dispose: async () => undefined,
     end: () => undefined,
     hasEnded: () => false,

@@ -1,5 +1,14 @@
 /** Profiles: rows, table, trace, and where they come from. */
-import { exp, floats, matmul, type Value } from '../../src/autodiff/index.js';
+import {
+  exp,
+  floats,
+  matmul,
+  range,
+  simplify,
+  tanh,
+  trace,
+  type Value,
+} from '../../src/autodiff/index.js';
 import {
   chromeTrace,
   compile,
@@ -27,7 +36,6 @@ test('the median of the repeats counts, and gives the rates', () => {
     {
       kernel: 'b1',
       ms: 3,
-      leastMs: 2,
       flops: 2e6,
       bytes: 4e6,
       gigaflopsPerSecond: 2 / 3,
@@ -36,7 +44,6 @@ test('the median of the repeats counts, and gives the rates', () => {
     {
       kernel: 'b2',
       ms: 0.5,
-      leastMs: 0.25,
       flops: 0,
       bytes: 1e6,
       gigaflopsPerSecond: 0,
@@ -80,6 +87,44 @@ test('a program tells what its kernels cost, and leaves its arguments alone', as
   expect((await backend.download(a)).size).toBe(240);
   await backend.dispose();
 });
+
+test.each([1, 2])(
+  'with %i threads, programs of two backends run in parts, in turn',
+  async (threads) => {
+    const x = floats(new Float64Array(24 * 24).fill(0.5), [24, 24]);
+    const tape = simplify(trace((a: Value) => range(4).reduce((v) => tanh(matmul(v, a)), a), x));
+    const open = async () => {
+      const backend = await wasmBackend({ threads });
+      const { runInParts } = await backend.compile(tape);
+      if (runInParts === undefined) throw new Error('no parts');
+      return { backend, runInParts, input: backend.upload(x) };
+    };
+    const all = { a: await open(), b: await open() };
+    let order = '';
+    let last: Promise<unknown> = Promise.resolve();
+    const timesOf = async (name: keyof typeof all) => {
+      const { backend, runInParts, input } = all[name];
+      const before = backend.memory().bytes;
+      const times = await runInParts([input], 3, (part) => {
+        const own = last.then(part);
+        last = own.then(() => {
+          order += name;
+        });
+        return own;
+      });
+      const failing = runInParts([input], 3, () => Promise.reject(new Error('enough')));
+      await expect(failing).rejects.toThrow('enough');
+      expect(backend.memory().bytes).toBe(before);
+      return times;
+    };
+    for (const times of await Promise.all([timesOf('a'), timesOf('b')])) {
+      expect(times).toHaveLength(3);
+      expect(times.every((ms) => ms > 0)).toBe(true);
+    }
+    expect(order).toBe('ababab');
+    for (const { backend } of Object.values(all)) await backend.dispose();
+  },
+);
 
 test('a backend that cannot time kernels says so', async () => {
   const program = compile((a: Value) => exp(a), referenceBackend());

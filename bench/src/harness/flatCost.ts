@@ -7,8 +7,8 @@
  * either is loaded first in turn, and what is told is the median over these.
  *
  * On a machine that others use too, steps of half a second spread over a fifth of their time, and no
- * affordable number of them tells a hundredth. Kernels are short enough to run undisturbed now and
- * then: so the sum over kernels of their fastest runs is told beside the steps.
+ * affordable number of them tells a hundredth. What disturbs for tens of milliseconds disturbs both
+ * alike where the two take turns a few kernels at a time: this ratio is told beside that of whole steps.
  */
 import type { Case } from '../works/work.js';
 import {
@@ -19,8 +19,9 @@ import {
   race,
   type Timing,
 } from './compare.js';
-import { type EngineProcess, type Launch, startEngine } from './process.js';
-import { launchedRatio, median, type PairedTimes } from './statistics.js';
+import type { Job, PairedTimes } from './job.js';
+import { type Launch, startEngine } from './process.js';
+import { launchedRatio, median } from './statistics.js';
 import { inTemporaryFiles } from './tensors.js';
 
 export interface FlatCost {
@@ -34,29 +35,16 @@ export interface FlatCost {
 export interface FlatTiming extends Timing {
   /** Processes; nine are the least that give an interval inside of their extremes. */
   readonly launches: number;
-  /** How often each step's kernels are timed in a process; a time is of a few runs. */
-  readonly kernelRounds: number;
+  /** Rounds in which the two take turns within a step, each time that they are loaded for it. */
+  readonly turnRounds: number;
 }
 
 interface Launched {
   readonly steps: PairedTimes;
-  /** One time of each: the sum over kernels of the fastest run; or why there is none. */
-  readonly kernels: PairedTimes | string;
+  /** Times of steps that took turns within, by loading; or why there are none. */
+  readonly turns: readonly PairedTimes[] | string;
   /** What Flat-LoRA keeps on the device between steps beyond LoRA. */
   readonly extraBytes: number;
-}
-
-/** Both steps' kernels timed in turn. */
-async function kernelSums(process: EngineProcess, rounds: number): Promise<PairedTimes> {
-  let [lora, flat]: [readonly number[], readonly number[]] = [[], []];
-  const faster = (known: readonly number[], times: readonly number[]) =>
-    times.map((ms, i) => Math.min(ms, known[i] ?? ms));
-  for (let round = 0; round < rounds; round++) {
-    lora = faster(lora, await process.kernels('LoRA'));
-    flat = faster(flat, await process.kernels('Flat-LoRA'));
-  }
-  const sum = (times: readonly number[]) => times.reduce((total, ms) => total + ms, 0);
-  return { subject: [sum(lora)], peer: [sum(flat)] };
 }
 
 /** The steps' times in a process of its own. */
@@ -64,13 +52,15 @@ async function launchOnce(
   work: string,
   [lora, flat]: readonly [Case, Case],
   launch: Launch,
-  { kernelRounds, ...timing }: FlatTiming,
+  { turnRounds, ...timing }: FlatTiming,
   flatFirst: boolean,
 ): Promise<Launched> {
   const process = startEngine(launch);
+  const withJob = <T>({ spec, tensors }: Case, use: (job: Job) => Promise<T>): Promise<T> =>
+    inTemporaryFiles(tensors(), (files) => use({ spec, tensors: files }));
   try {
-    const enter = async (name: string, { spec, tensors }: Case) => {
-      await inTemporaryFiles(tensors(), (files) => process.prepare(name, { spec, tensors: files }));
+    const enter = async (name: string, one: Case) => {
+      await withJob(one, (job) => process.prepare(name, job));
       const entrant: Entrant = { name, process, runner: name, times: [], difference: 0 };
       return { entrant, bytes: (await process.facts(name)).liveBytes };
     };
@@ -78,13 +68,17 @@ async function launchOnce(
     const early = flatFirst ? await enterFlat() : undefined;
     const plain = await enter('LoRA', lora);
     const noisy = early ?? (await enterFlat());
-    // Racing ends the runners.
-    const kernels = await kernelSums(process, kernelRounds).catch((error: Error) => error.message);
     const { missing } = await race(work, [plain.entrant, noisy.entrant], timing);
     if (missing[0] !== undefined) throw new Error(missing[0].reason);
+    const turns = await withJob(lora, (first) =>
+      withJob(flat, async (second) => {
+        const inTurns = () => process.inTurns([first, second], turnRounds);
+        return [await inTurns(), await inTurns()];
+      }),
+    ).catch((error: Error) => error.message);
     return {
       steps: { subject: plain.entrant.times, peer: noisy.entrant.times },
-      kernels,
+      turns,
       extraBytes: noisy.bytes - plain.bytes,
     };
   } finally {
@@ -118,20 +112,17 @@ export async function measureFlatCost(
     while (all.length < timing.launches) {
       all.push(await launchOnce(work, pair, launch, timing, all.length % 2 === 1));
     }
-    const kernels = all.flatMap((one) => (typeof one.kernels === 'string' ? [] : [one.kernels]));
-    const untimed = all.map((one) => one.kernels).find((sums) => typeof sums === 'string');
-    const ofKernels = `${work}/kernels`;
+    const inTurns = `${work}/turns`;
+    const turns = all.flatMap((one) => (typeof one.turns === 'string' ? [] : one.turns));
+    const reason = all.map((one) => one.turns).find((times) => typeof times === 'string');
+    const steps = all.map((one) => one.steps);
     const rows = [
-      rowOf(
-        work,
-        name,
-        all.map(({ steps }) => steps),
-      ),
-      ...(kernels.length === 0 ? [] : [rowOf(ofKernels, name, kernels)]),
+      rowOf(work, name, steps),
+      ...(turns.length === 0 ? [] : [rowOf(inTurns, name, turns)]),
     ];
     const bytes = Math.max(...all.map(({ extraBytes }) => extraBytes));
     const notes = [`${work}: Flat-LoRA keeps ${bytes} bytes more than LoRA between steps.`];
-    const missing = untimed === undefined ? [] : [{ work: ofKernels, peer: name, reason: untimed }];
+    const missing = reason === undefined ? [] : [{ work: inTurns, peer: name, reason }];
     return { times: rows, rows, missing, notes };
   } catch (cause) {
     const reason = (cause as Error).message;

@@ -87,6 +87,12 @@ export interface Digest {
   readonly samples: readonly number[];
 }
 
+/** Times of two, by round. */
+export interface PairedTimes {
+  readonly subject: readonly number[];
+  readonly peer: readonly number[];
+}
+
 export type Digests = Readonly<Record<string, Digest>>;
 
 /** What only flatlora is asked: what its compiler does, and the memory that a step takes. */
@@ -112,8 +118,6 @@ export interface Runner {
   /** Runs the job once more and returns when it is done. */
   readonly run: () => Promise<void>;
   readonly facts?: () => Promise<StepFacts>;
-  /** Milliseconds of each of the job's kernels in the fastest of a few runs; only flatlora is asked. */
-  readonly kernels?: () => Promise<readonly number[]>;
   readonly dispose: () => Promise<void> | void;
 }
 
@@ -133,4 +137,6 @@ export interface Engine {
   readonly info: EngineInfo;
   /** @throws Error where the engine lacks something that the job needs; its message is told to the user. */
   readonly prepare: (job: Job) => Promise<Runner>;
+  /** The milliseconds of two training steps that take turns a few kernels at a time; only flatlora is asked. */
+  readonly inTurns?: (pair: readonly [Job, Job], rounds: number) => Promise<PairedTimes>;
 }

@@ -6,7 +6,7 @@
  */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import type { Digests, EngineInfo, Job, StepFacts } from './job.js';
+import type { Digests, EngineInfo, Job, PairedTimes, StepFacts } from './job.js';
 
 export const REPLY_MARK = '@reply ';
 
@@ -16,7 +16,7 @@ export type Request =
   | { readonly command: 'prepare'; readonly runner: string; readonly job: Job }
   | { readonly command: 'run'; readonly runner: string; readonly repeats: number }
   | { readonly command: 'facts'; readonly runner: string }
-  | { readonly command: 'kernels'; readonly runner: string }
+  | { readonly command: 'inTurns'; readonly pair: readonly [Job, Job]; readonly rounds: number }
   | { readonly command: 'dispose'; readonly runner: string };
 
 export interface Reply {
@@ -32,8 +32,8 @@ export interface EngineProcess {
   /** Runs a prepared job and tells milliseconds per run. */
   readonly run: (runner: string, repeats: number) => Promise<number>;
   readonly facts: (runner: string) => Promise<StepFacts>;
-  /** See `Runner`. */
-  readonly kernels: (runner: string) => Promise<readonly number[]>;
+  /** See `Engine`. */
+  readonly inTurns: (pair: readonly [Job, Job], rounds: number) => Promise<PairedTimes>;
   readonly dispose: (runner: string) => Promise<void>;
   readonly end: () => void;
   /** Whether the process is gone, for whatever reason. */
@@ -100,7 +100,8 @@ export function startEngine({ command, args, timeoutMs }: Launch): EngineProcess
     prepare: async (runner, job) => (await ask({ command: 'prepare', runner, job })) as Digests,
     run: async (runner, repeats) => (await ask({ command: 'run', runner, repeats })) as number,
     facts: async (runner) => (await ask({ command: 'facts', runner })) as StepFacts,
-    kernels: async (runner) => (await ask({ command: 'kernels', runner })) as readonly number[],
+    inTurns: async (pair, rounds) =>
+      (await ask({ command: 'inTurns', pair, rounds })) as PairedTimes,
     dispose: async (runner) => {
       await ask({ command: 'dispose', runner });
     },
@@ -124,7 +125,7 @@ export function lastingEngine(launch: Launch): EngineProcess {
     },
     run: (runner, repeats) => process.run(runner, repeats),
     facts: (runner) => process.facts(runner),
-    kernels: (runner) => process.kernels(runner),
+    inTurns: (pair, rounds) => process.inTurns(pair, rounds),
     dispose: (runner) => process.dispose(runner),
     end: () => process.end(),
     hasEnded: () => process.hasEnded(),

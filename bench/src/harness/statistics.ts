@@ -1,4 +1,5 @@
 /** Medians, paired ratios and their spread. */
+import type { PairedTimes } from './job.js';
 
 /** The value below which a share `q` of the numbers lies, between neighbours linear. */
 export function quantile(xs: readonly number[], q: number): number {
@@ -51,12 +52,6 @@ export function pairedRatio(subject: readonly number[], peer: readonly number[])
     high: quantile(ratios, 0.9),
     interval: medianInterval(ratios),
   };
-}
-
-/** Times of a process's rounds, in which both ran in turn. */
-export interface PairedTimes {
-  readonly subject: readonly number[];
-  readonly peer: readonly number[];
 }
 
 /**

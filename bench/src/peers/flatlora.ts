@@ -27,9 +27,9 @@ import {
 } from '../../../dist/kernels/node.js';
 import type { EngineOptions } from '../engineProcess.js';
 import { digestAll } from '../harness/digest.js';
-import type { AttentionSpec, Engine, Job, MatmulSpec, Runner } from '../harness/job.js';
+import type { AttentionSpec, Engine, Job, MatmulSpec, Runner, StepSpec } from '../harness/job.js';
 import { readTensors, type Tensor } from '../harness/tensors.js';
-import { prepareStep } from './flatloraStep.js';
+import { prepareStep, stepsInTurns } from './flatloraStep.js';
 
 export const host = ({ data, shape }: Tensor): HostArray => hostArray(data, [...shape]);
 
@@ -67,6 +67,12 @@ export async function flatloraEngine(options: EngineOptions): Promise<Engine> {
       ...(used !== undefined && { threads: used }),
     },
     prepare: async (job) => prepare(job, backend),
+    inTurns: async (pair, rounds) =>
+      stepsInTurns(
+        pair as readonly [Job<StepSpec>, Job<StepSpec>],
+        rounds,
+        async () => (await open(options)).backend,
+      ),
   };
 }
 

@@ -21,11 +21,12 @@ import {
   softmaxCrossEntropy,
   trace,
   trainStep,
+  treeLeaves,
   treeMap,
   type Value,
   visionTransformer,
 } from '../../../dist/index.js';
-import type { Job, Runner, StepSpec } from '../harness/job.js';
+import type { Job, PairedTimes, Runner, StepSpec } from '../harness/job.js';
 import { planLowerBound } from '../harness/planText.js';
 import {
   firstSteps,
@@ -137,13 +138,58 @@ export async function prepareStep(job: Job<StepSpec>, backend: Backend): Promise
         lowerBoundBytes: planLowerBound(text) ?? null,
       };
     },
-    kernels: async () => {
-      const rows = await program.profile(state, batch, runKey);
-      return rows.map(({ leastMs }) => leastMs);
-    },
     dispose: async () => {
       release(backend, [state, batch, runKey]);
       await program.dispose();
     },
   };
+}
+
+/** Parts of a step of which both take one in turn: some 10 ms each. */
+const PARTS = 48;
+
+/** Rounds that do not count, in which the engine still compiles. */
+const WARM_ROUNDS = 2;
+
+/** Runs a training step over and over from its first state, in parts; the whole's milliseconds. */
+async function stepInParts(job: Job<StepSpec>, backend: Backend) {
+  const { step, state, batch } = stepParts(job);
+  const args = [state, batch, key(1)];
+  const { runInParts } = await backend.compile(simplify(trace(step as never, ...args)));
+  if (runInParts === undefined) {
+    throw new Error(`${backend.name} cannot run a program in parts`);
+  }
+  const inputs = treeLeaves<HostArray>(args).map((x) => backend.upload(x));
+  return async (turn: <A>(part: () => Promise<A>) => Promise<A>): Promise<number> => {
+    const times = await runInParts(inputs, PARTS, turn);
+    return times.reduce((sum, ms) => sum + ms, 0);
+  };
+}
+
+/** See `Engine`. Each step has a backend of its own, since programs of one share their workspace. */
+export async function stepsInTurns(
+  pair: readonly [Job<StepSpec>, Job<StepSpec>],
+  rounds: number,
+  open: () => Promise<Backend>,
+): Promise<PairedTimes> {
+  const backends = [await open(), await open()] as const;
+  const subject = await stepInParts(pair[0], backends[0]);
+  const peer = await stepInParts(pair[1], backends[1]);
+  // Who has had a turn asks for the next behind the other.
+  let last: Promise<unknown> = Promise.resolve();
+  const turn = <A>(part: () => Promise<A>): Promise<A> => {
+    const own = last.then(part);
+    last = own;
+    return own;
+  };
+  const times: (readonly [number, number])[] = [];
+  for (let round = 0; round < WARM_ROUNDS + rounds; round++) {
+    const flatFirst = round % 2 === 1;
+    const early = flatFirst ? peer(turn) : undefined;
+    const own = subject(turn);
+    times.push(await Promise.all([own, early ?? peer(turn)]));
+  }
+  for (const backend of backends) await backend.dispose();
+  const counted = times.slice(WARM_ROUNDS);
+  return { subject: counted.map(([own]) => own), peer: counted.map(([, other]) => other) };
 }

@@ -138,9 +138,32 @@ export async function createExecutable(
     });
   };
 
+  const runInParts: Executable['runInParts'] = async (inputs, parts, turn) => {
+    const addresses = addressesOf(inputs);
+    return queue.add(async () => {
+      const outputs = allocateOutputs([]);
+      try {
+        program.prepare(addresses, outputs);
+        const start = (part: number) => Math.round((part * code.kernelNames.length) / parts);
+        const times: number[] = [];
+        for (const part of range(parts)) {
+          await turn(async () => {
+            const begin = performance.now();
+            await program.run(start(part), start(part + 1));
+            times.push(performance.now() - begin);
+          });
+        }
+        return times;
+      } finally {
+        outputs.forEach(memory.free);
+      }
+    });
+  };
+
   return {
     run,
     profile,
+    runInParts,
     describe: () =>
       `${printPlan(plan)}\n\n${code.kernelNames.map((name, i) => `${i}: ${name}`).join('\n')}`,
     dispose: () => {

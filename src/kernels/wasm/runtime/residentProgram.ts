@@ -25,7 +25,8 @@ export interface ResidentProgram {
    * @throws FlatloraError of kind `memory` when the intermediates find no room.
    */
   readonly prepare: (inputs: readonly number[], outputs: readonly number[]) => void;
-  readonly run: () => Promise<void>;
+  /** Runs kernels first ≤ i < last, by default all. */
+  readonly run: (first?: number, last?: number) => Promise<void>;
   /** Runs it kernel by kernel: the milliseconds of each. */
   readonly time: () => Promise<readonly number[]>;
   /** Gives its memory back; not while it runs. */
@@ -119,7 +120,7 @@ export function residentProgram(
         memory.write(address, flatData(value), variable.dtype);
       }
     },
-    run: () => threads.run(job),
+    run: (first = job.first, last = job.last) => threads.run({ ...job, first, last }),
     time: () => threads.time(job),
     dispose: () => {
       threads.forget(module);
