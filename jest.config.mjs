@@ -7,7 +7,7 @@ export default {
   resolver: '<rootDir>/scripts/jestResolver.cjs',
   transform: {
     '^.+\\.ts$': [
-      '@swc/jest',
+      '<rootDir>/scripts/jestTransform.mjs',
       {
         jsc: { target: 'es2022', parser: { syntax: 'typescript' } },
         module: { type: 'es6' },

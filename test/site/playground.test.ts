@@ -82,8 +82,8 @@ describeInBrowser('the playground', () => {
   test.each([
     ['WebAssembly with threads', 'wasm', true, false, STEPS],
     ['WebAssembly on one thread', 'wasm', false, false, STEPS],
-    ['gpu.js on WebGL2', 'gpujs-webgl2', true, false, isLong ? STEPS : 3],
-    ['WebGPU on a software adapter', 'webgpu', true, true, isLong ? STEPS : 4],
+    ['gpu.js on WebGL2', 'gpujs-webgl2', true, false, isLong ? STEPS : 2],
+    ['WebGPU on a software adapter', 'webgpu', true, true, isLong ? STEPS : 3],
   ] as const)(
     '%s: the curve is the one of Node',
     async (_, backend, isIsolated, webgpu, steps) => {
