@@ -1,7 +1,7 @@
 /**
  * swc for Jest, with one addition: a module takes the global objects of its loops into constants of its
- * own. Every mention of a global asks Jest's sandbox, which takes about a thousand times as long as asking
- * a module's constant: `Math.abs` in a loop over a million numbers costs half a second.
+ * own. Every mention of a global asks Jest's sandbox, which is slow: a test that compares a million
+ * numbers took six seconds by `Math.abs` and `Number.isNaN` alone, and takes less than one with this.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
