@@ -17,6 +17,7 @@ import {
   wasmBackend,
 } from '../../src/kernels/index.js';
 import { kernelTimes } from '../../src/kernels/profile.js';
+import { createQueue } from '../../src/kernels/wasm/runtime/queue.js';
 
 const rows = kernelTimes(
   ['b1', 'b2'],
@@ -101,17 +102,16 @@ test.each([1, 2])(
     };
     const all = { a: await open(), b: await open() };
     let order = '';
-    let last: Promise<unknown> = Promise.resolve();
+    const turns = createQueue();
     const timesOf = async (name: keyof typeof all) => {
       const { backend, runInParts, input } = all[name];
       const before = backend.memory().bytes;
-      const times = await runInParts([input], 3, (part) => {
-        const own = last.then(part);
-        last = own.then(() => {
+      const times = await runInParts([input], 3, (part) =>
+        turns.add(() => {
           order += name;
-        });
-        return own;
-      });
+          return part();
+        }),
+      );
       const failing = runInParts([input], 3, () => Promise.reject(new Error('enough')));
       await expect(failing).rejects.toThrow('enough');
       expect(backend.memory().bytes).toBe(before);

@@ -7,7 +7,7 @@
  * either is loaded first in turn, and what is told is the median over these.
  *
  * On a machine that others use too, steps of half a second spread over a fifth of their time, and no
- * affordable number of them tells a hundredth. What disturbs for tens of milliseconds disturbs both
+ * affordable number of them tells a hundredth. What disturbs for longer than some ten milliseconds disturbs both
  * alike where the two take turns a few kernels at a time: this ratio is told beside that of whole steps.
  */
 import type { Case } from '../works/work.js';

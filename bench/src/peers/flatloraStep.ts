@@ -26,6 +26,7 @@ import {
   type Value,
   visionTransformer,
 } from '../../../dist/index.js';
+import { createQueue } from '../../../dist/kernels/wasm/runtime/queue.js';
 import type { Job, PairedTimes, Runner, StepSpec } from '../harness/job.js';
 import { planLowerBound } from '../harness/planText.js';
 import {
@@ -176,12 +177,7 @@ export async function stepsInTurns(
   const subject = await stepInParts(pair[0], backends[0]);
   const peer = await stepInParts(pair[1], backends[1]);
   // Who has had a turn asks for the next behind the other.
-  let last: Promise<unknown> = Promise.resolve();
-  const turn = <A>(part: () => Promise<A>): Promise<A> => {
-    const own = last.then(part);
-    last = own;
-    return own;
-  };
+  const { add: turn } = createQueue();
   const times: (readonly [number, number])[] = [];
   for (let round = 0; round < WARM_ROUNDS + rounds; round++) {
     const flatFirst = round % 2 === 1;

@@ -121,44 +121,42 @@ export async function createExecutable(
     });
   };
 
-  const profile: Executable['profile'] = async (inputs, repeats = REPEATS) => {
+  /** Takes a turn for `work` on the prepared program; the outputs are dropped. */
+  const measure = async <A>(inputs: readonly DeviceArray[], work: () => Promise<A>): Promise<A> => {
     const addresses = addressesOf(inputs);
     return queue.add(async () => {
       const outputs = allocateOutputs([]);
       try {
         program.prepare(addresses, outputs);
-        // The first time the engine may still be compiling.
-        await program.time();
-        const times: (readonly number[])[] = [];
-        for (const _ of range(repeats)) times.push(await program.time());
-        return kernelTimes(code.kernelNames, costsOfSteps(code.kernelNames, plan), times);
+        return await work();
       } finally {
         outputs.forEach(memory.free);
       }
     });
   };
 
-  const runInParts: Executable['runInParts'] = async (inputs, parts, turn) => {
-    const addresses = addressesOf(inputs);
-    return queue.add(async () => {
-      const outputs = allocateOutputs([]);
-      try {
-        program.prepare(addresses, outputs);
-        const start = (part: number) => Math.round((part * code.kernelNames.length) / parts);
-        const times: number[] = [];
-        for (const part of range(parts)) {
-          await turn(async () => {
-            const begin = performance.now();
-            await program.run(start(part), start(part + 1));
-            times.push(performance.now() - begin);
-          });
-        }
-        return times;
-      } finally {
-        outputs.forEach(memory.free);
-      }
+  const profile: Executable['profile'] = (inputs, repeats = REPEATS) =>
+    measure(inputs, async () => {
+      // The first time the engine may still be compiling.
+      await program.time();
+      const times: (readonly number[])[] = [];
+      for (const _ of range(repeats)) times.push(await program.time());
+      return kernelTimes(code.kernelNames, costsOfSteps(code.kernelNames, plan), times);
     });
-  };
+
+  const runInParts: Executable['runInParts'] = (inputs, parts, turn) =>
+    measure(inputs, async () => {
+      const start = (part: number) => Math.round((part * code.kernelNames.length) / parts);
+      const times: number[] = [];
+      for (const part of range(parts)) {
+        await turn(async () => {
+          const begin = performance.now();
+          await program.run(start(part), start(part + 1));
+          times.push(performance.now() - begin);
+        });
+      }
+      return times;
+    });
 
   return {
     run,
